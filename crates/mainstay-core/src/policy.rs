@@ -1,0 +1,5 @@
+//! Policies: small values that answer one question each.
+
+pub mod backoff;
+pub mod outcome;
+pub mod pressure;

@@ -15,8 +15,6 @@ pub const fn bits(seed: u64, stream: u64, counter: u64) -> u64 {
 
 /// A draw from `0..=bound`, uniform up to one part in 2⁶⁴.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "a product of a u64 shifted by 64 fits a u64")]
-#[expect(clippy::cast_lossless, reason = "`u128::from` is not const")]
 pub const fn uniform(bits: u64, bound: u64) -> u64 {
     ((bits as u128 * (bound as u128 + 1)) >> 64) as u64
 }

@@ -17,4 +17,5 @@ extern crate std;
 pub mod bits;
 pub mod config;
 pub mod policy;
+mod sync;
 pub mod time;

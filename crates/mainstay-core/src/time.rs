@@ -50,3 +50,14 @@ impl Instant {
 pub fn nanos(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// A reading of the clock together with 64 random bits, for decisions that need either only
+/// sometimes and take it through a closure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Moment {
+    /// Now.
+    pub now: Instant,
+    /// Fresh random bits.
+    pub bits: u64,
+}

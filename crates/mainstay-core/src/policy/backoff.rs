@@ -136,6 +136,12 @@ impl Backoff {
         })
     }
 
+    /// An exponential backoff spread by ± `jitter`, of parts that were checked elsewhere.
+    pub(crate) const fn spread(base: u64, cap: u64, factor: Ratio, jitter: Ratio) -> Self {
+        let (strategy, jitter) = (Strategy::Exponential, Jitter::Ratio(jitter));
+        Self { strategy, jitter, base, cap, increment: 0, factor }
+    }
+
     /// The wait before retry `attempt` (the first is 1; 0 counts as 1), drawn with 64 random `bits`.
     ///
     /// `previous` is the wait before the attempt that just failed (zero when there was none); only

@@ -2,5 +2,6 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod call;
 pub mod outcome;
 pub mod pressure;

@@ -16,5 +16,6 @@ extern crate std;
 
 pub mod bits;
 pub mod config;
+pub mod measure;
 pub mod policy;
 pub mod time;

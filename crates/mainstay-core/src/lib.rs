@@ -18,4 +18,5 @@ pub mod bits;
 pub mod config;
 pub mod measure;
 pub mod policy;
+mod sync;
 pub mod time;

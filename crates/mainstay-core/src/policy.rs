@@ -1,5 +1,6 @@
 //! Policies: small values that answer one question each.
 
 pub mod backoff;
+pub mod budget;
 pub mod outcome;
 pub mod pressure;

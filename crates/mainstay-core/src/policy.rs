@@ -4,3 +4,4 @@ pub mod backoff;
 pub mod budget;
 pub mod outcome;
 pub mod pressure;
+pub mod rate;

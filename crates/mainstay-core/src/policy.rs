@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod budget;
+pub mod bulkhead;
 pub mod outcome;
 pub mod pressure;
 pub mod rate;

@@ -1,5 +1,6 @@
 //! Policies: small values that answer one question each.
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod budget;
 pub mod bulkhead;

@@ -7,3 +7,4 @@ pub mod bulkhead;
 pub mod outcome;
 pub mod pressure;
 pub mod rate;
+pub mod throttle;

@@ -91,20 +91,26 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// Halves every count `times` times, rounding down: the older a sample, the less it weighs.
+    /// Halves the weight of every sample `times` times.
+    ///
+    /// What rounding leaves over in one bucket is passed on to the next, so that the total is halved
+    /// and a long thin tail keeps its share; every quantile stays within one sample of its place.
     pub fn decay(&mut self, times: u32) {
         if times == 0 {
             return;
         }
-        let mut last = None;
-        self.total = 0;
+        let halved = |sum: u64| sum.checked_shr(times).unwrap_or(0);
+        let (mut before, mut last) = (0_u64, None);
         for (index, count) in self.counts.iter_mut().enumerate() {
-            *count = count.checked_shr(times).unwrap_or(0);
-            self.total += u64::from(*count);
+            let up_to = before + u64::from(*count);
+            let kept = halved(up_to) - halved(before);
+            before = up_to;
+            *count = u32::try_from(kept).unwrap_or(u32::MAX);
             if *count > 0 {
                 last = Some(index);
             }
         }
+        self.total = halved(before);
         self.max = last.map_or(0, |index| upper(index).min(self.max));
     }
 
@@ -242,6 +248,24 @@ mod tests {
             merged.merge(&of(&second));
             let all: Vec<u64> = first.iter().chain(&second).copied().collect();
             prop_assert_eq!(merged, of(&all));
+        }
+
+        #[test]
+        fn a_decay_halves_the_total_and_moves_no_quantile_by_more_than_a_sample(
+            values in values(), times in 1..70_u32, ppm in 0..=1_000_000_u32,
+        ) {
+            let before = of(&values);
+            let mut after = before.clone();
+            after.decay(times);
+            prop_assert_eq!(after.count(), before.count().checked_shr(times).unwrap_or(0));
+            prop_assert_eq!(after.count(), after.buckets().map(|b| u64::from(b.count)).sum::<u64>());
+            if after.count() > 1 {
+                let share = 1_000_000 / after.count();
+                let off = |ppm: u64| before.quantile(Ratio::from_ppm(ppm.min(1_000_000) as u32));
+                let found = after.quantile(Ratio::from_ppm(ppm));
+                prop_assert!(off(u64::from(ppm).saturating_sub(share)) <= found);
+                prop_assert!(found <= off(u64::from(ppm) + share + 1));
+            }
         }
 
         #[test]

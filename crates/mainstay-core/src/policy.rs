@@ -4,6 +4,7 @@ pub mod adaptive_limit;
 pub mod backoff;
 pub mod budget;
 pub mod bulkhead;
+pub mod hedge;
 pub mod outcome;
 pub mod pressure;
 pub mod rate;

@@ -140,6 +140,7 @@ pub struct Finished {
     /// What it says.
     pub completion: Completion,
     /// How long it took.
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration"))]
     pub round_trip: Duration,
     /// How many calls were in flight when it began, itself included.
     pub in_flight: u32,

@@ -23,7 +23,7 @@
 //!
 //! # Guards
 //!
-//! No hedge before `min_samples` answers and `warm_up` since the first; never sooner than `min_delay`.
+//! No hedge before `min_samples` answers and `warm_up` since the first use; never sooner than `min_delay`.
 //! Samples lose half of their weight every `half_life`. The delay is computed anew after 5 % more
 //! samples, or a half-life, and not on every call.
 
@@ -49,7 +49,7 @@ pub struct HedgeConfig {
     /// Answers before the first hedge. At least 1. Default 100: the 95th percentile of fewer rests on
     /// fewer than five.
     pub min_samples: u32,
-    /// Time from the first answer to the first hedge. Default 10 s: cold caches and fresh connections
+    /// Time from the first use to the first hedge. Default 10 s: cold caches and fresh connections
     /// are not what is normal.
     #[cfg_attr(feature = "serde", serde(with = "crate::config::duration"))]
     pub warm_up: Duration,

@@ -114,8 +114,8 @@ impl Ewma {
 
     /// Takes one sample into account; the first one is taken whole.
     ///
-    /// A step is at least 1 while sample and average differ, so that an average never hangs a little
-    /// beside a constant sample.
+    /// A step is at least 1 while sample and average differ, so that an average never hangs a
+    /// little beside a constant sample.
     pub fn record(&mut self, sample: u64) {
         let value = self.value.map_or(sample, |old| {
             let distance = old.abs_diff(sample);

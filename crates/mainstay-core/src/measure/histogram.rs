@@ -1,9 +1,9 @@
 //! A distribution in fixed memory: log-linear buckets.
 //!
-//! Every power of two is cut into 32 equal buckets, so that a bucket is at most 1/32 (3.2 %) as wide
-//! as the values in it, from a nanosecond to over an hour: 1 216 buckets of four bytes, 4.9 kB,
-//! whatever is recorded (the scheme of HdrHistogram). Values up to 63 ns have a bucket of their own;
-//! values from 2⁴² ns (73 minutes) share the last bucket.
+//! Every power of two is cut into 32 equal buckets, so that a bucket is at most 1/32 (3.2 %) as
+//! wide as the values in it, from a nanosecond to over an hour: 1 216 buckets of four bytes, 4.9
+//! kB, whatever is recorded (the scheme of HdrHistogram). Values up to 63 ns have a bucket of their
+//! own; values from 2⁴² ns (73 minutes) share the last bucket.
 //!
 //! Two histograms merge by adding their buckets: a quantile of the merged one is what a quantile of
 //! all samples would be. [`Histogram::decay`] halves all counts, which is how a histogram forgets.
@@ -93,8 +93,9 @@ impl Histogram {
 
     /// Halves the weight of every sample `times` times.
     ///
-    /// What rounding leaves over in one bucket is passed on to the next, so that the total is halved
-    /// and a long thin tail keeps its share; every quantile stays within one sample of its place.
+    /// What rounding leaves over in one bucket is passed on to the next, so that the total is
+    /// halved and a long thin tail keeps its share; every quantile stays within one sample of its
+    /// place.
     pub fn decay(&mut self, times: u32) {
         if times == 0 {
             return;

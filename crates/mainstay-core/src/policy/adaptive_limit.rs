@@ -2,27 +2,31 @@
 //!
 //! A fixed bound on concurrency is right on the day it was measured. But a peer shows where its
 //! bound is: beyond it, calls queue up inside it and every call takes longer (Little's law). So the
-//! limit is moved by what calls report, as TCP moves its window. [`AdaptiveLimit`] computes the number;
-//! a [`Bulkhead`](crate::policy::bulkhead::Bulkhead) enforces it (`resize`).
+//! limit is moved by what calls report, as TCP moves its window. [`AdaptiveLimit`] computes the
+//! number; a [`Bulkhead`](crate::policy::bulkhead::Bulkhead) enforces it (`resize`).
 //!
 //! | algorithm | looks at | new limit |
 //! |---|---|---|
-//! | AIMD (TCP Reno) | drops | `limit + 1` per round of `limit` calls; `limit × backoff` on a drop |
-//! | Vegas (TCP Vegas) | the queue in the peer, `limit × (1 − base / rtt)` | `+ 6g` up to `g`, `+ g` below `3g`, `− g` above `6g`, where `g = max(1, ⌊log₁₀ limit⌋)` |
-//! | Gradient2 (Netflix) | `gradient = tolerance × long / rtt`, within ½ to 1 | `limit × gradient + queue`, smoothed |
+//! | AIMD | drops | `limit + 1` per round; `limit × backoff` on a drop |
+//! | Vegas | `queue = limit × (1 − base / rtt)` | `+ 6g` up to `g`, `+ g` below `3g`, `− g` above `6g` |
+//! | Gradient2 | `gradient = tolerance × long / rtt` | `limit × gradient + queue`, smoothed |
 //!
-//! `rtt` is the mean round trip of one *window* of calls, `base` the least window mean since the last
-//! probe, `long` an average over about 600 windows. The formulas are those of Netflix
+//! A *round* is `limit` calls; `g = max(1, ⌊log₁₀ limit⌋)`; the gradient is held within ½ and 1.
+//!
+//! `rtt` is the mean round trip of one *window* of calls, `base` the least window mean since the
+//! last probe, `long` an average over about 600 windows. The formulas are those of Netflix
 //! concurrency-limits, in integers: limits count in thousandths.
 //!
 //! What protects them from wrong conclusions:
-//! * only calls that the peer answered are samples; a timeout or a plea for less is a *drop*, anything
-//!   else (cancelled, rejected here, failed at once) is ignored. A window with a drop is not compared
-//!   with anything: Vegas goes down by one step, Gradient2 towards half;
+//! * only calls that the peer answered are samples; a timeout or a plea for less is a *drop*,
+//!   anything else (cancelled, rejected here, failed at once) is ignored. A window with a drop is
+//!   not compared with anything: Vegas goes down by one step, Gradient2 towards half;
 //! * a limit that was not used, in flight less than half of it, does not grow;
-//! * a call begun before the last cut of AIMD cuts no second time: many losses of one moment are one;
-//! * Vegas forgets `base` when it is 30 × limit windows old, so that neither a lucky nor a bad hour is taken for
-//!   the peer's nature for ever; Gradient2 lowers `long` by 5 % for each window below half of it;
+//! * a call begun before the last cut of AIMD cuts no second time: many losses of one moment are
+//!   one;
+//! * Vegas forgets `base` when it is 30 × limit windows old, so that neither a lucky nor a bad hour
+//!   is taken for the peer's nature for ever; Gradient2 lowers `long` by 5 % for each window below
+//!   half of it;
 //! * a round trip of zero counts as one nanosecond.
 
 use core::time::Duration;

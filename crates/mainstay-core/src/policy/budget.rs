@@ -25,10 +25,11 @@
 //!
 //! # Use
 //!
-//! Deposit with each call and close the deposit when the call is over. Withdraw when an extra attempt
-//! is *decided*, before any wait; when the budget refuses, return the call's own error at once. Then
-//! either refund the charge (the attempt was never sent) or spend it (the attempt is over). Deposits
-//! and charges cannot be copied, so none is given back twice; one that is forgotten costs its share.
+//! Deposit with each call and close the deposit when the call is over. Withdraw when an extra
+//! attempt is *decided*, before any wait; when the budget refuses, return the call's own error at
+//! once. Then either refund the charge (the attempt was never sent) or spend it (the attempt is
+//! over). Deposits and charges cannot be copied, so none is given back twice; one that is forgotten
+//! costs its share.
 //!
 //! Shared by reference between threads. Check and withdrawal are one atomic step. A deposit that
 //! races the change of slot may lose its slot's mention: its token then lives a little shorter.
@@ -267,8 +268,8 @@ impl Tokens {
     fn advance(&self, now: Instant) -> u64 {
         let number = now.as_nanos() / self.slot_nanos;
         let mut newest = self.newest.load(Ordering::Acquire);
-        // A clock a little behind goes on in the newest slot. One far behind has been set back: it is
-        // followed, and pays no reserve for the time it lives through again.
+        // A clock a little behind goes on in the newest slot. One far behind has been set back: it
+        // is followed, and pays no reserve for the time it lives through again.
         while number > newest || newest - number > SLOTS {
             let swap = (Ordering::AcqRel, Ordering::Acquire);
             match self.newest.compare_exchange(newest, number, swap.0, swap.1) {

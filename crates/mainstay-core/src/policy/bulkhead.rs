@@ -6,11 +6,12 @@
 //!
 //! [`Bulkhead`] counts. It is shared by reference between threads; its state is one atomic word. A
 //! [`Slot`] cannot be copied, so it is released at most once, and it carries the generation it was
-//! given out in: after [`Bulkhead::clear`] the slots of before change nothing. The slot belongs to the
-//! **work**, not to the one who waits for it: work that outlives its caller's patience keeps it.
+//! given out in: after [`Bulkhead::clear`] the slots of before change nothing. The slot belongs to
+//! the **work**, not to the one who waits for it: work that outlives its caller's patience keeps
+//! it.
 //!
-//! [`Queue`] decides who is next. It is a plain first-in, first-out line for one owner (a driver keeps
-//! it under a lock):
+//! [`Queue`] decides who is next. It is a plain first-in, first-out line for one owner (a driver
+//! keeps it under a lock):
 //!
 //! ```text
 //!            enqueue                  dequeue, deadline ahead
@@ -88,8 +89,8 @@ impl Bulkhead {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when `max` is zero, `max_queue` is above 100 000 or `max_wait` is longer than
-    /// a year.
+    /// [`ConfigError`] when `max` is zero, `max_queue` is above 100 000 or `max_wait` is longer
+    /// than a year.
     pub fn new(config: &BulkheadConfig) -> Result<Self, ConfigError> {
         check(config)?;
         Ok(Self { word: AtomicU64::new(0), max: AtomicU32::new(config.max) })
@@ -248,8 +249,8 @@ impl Queue {
         }
     }
 
-    /// Takes a waiter out that no longer waits. Answers whether it was still there: when not, its turn
-    /// has come, and what it was given must be given back.
+    /// Takes a waiter out that no longer waits. Answers whether it was still there: when not, its
+    /// turn has come, and what it was given must be given back.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let place = self.waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket);
         place.is_ok_and(|index| self.waiting.remove(index).is_some())

@@ -1,8 +1,8 @@
 //! When to ask a second time without waiting for the first answer.
 //!
-//! Most slow answers are bad luck: one queue, one pause, one lost packet. Asking again when an answer
-//! is later than almost all others cuts the tail for a few per cent more load (Dean and Barroso, *The
-//! Tail at Scale*, 2013). Only calls that may run twice are hedged.
+//! Most slow answers are bad luck: one queue, one pause, one lost packet. Asking again when an
+//! answer is later than almost all others cuts the tail for a few per cent more load (Dean and
+//! Barroso, *The Tail at Scale*, 2013). Only calls that may run twice are hedged.
 //!
 //! [`Hedging`] knows *when*: it keeps the distribution of one target's round trips and answers its
 //! percentile as the delay. [`race::Race`] decides for one call what to do.
@@ -11,9 +11,9 @@
 //!
 //! The attempt that loses is cancelled, so nobody knows how long it would have taken, only that it
 //! took longer than until then. Leave it out, and only fast answers are remembered: the percentile
-//! sinks, more is hedged, and it sinks further. So losers are recorded as *censored*, and the percentile
-//! is that of the product-limit estimator (Kaplan and Meier, 1958). With `dᵢ` answers in bucket `i` and
-//! `nᵢ` attempts, answered or censored, that lasted at least as long:
+//! sinks, more is hedged, and it sinks further. So losers are recorded as *censored*, and the
+//! percentile is that of the product-limit estimator (Kaplan and Meier, 1958). With `dᵢ` answers in
+//! bucket `i` and `nᵢ` attempts, answered or censored, that lasted at least as long:
 //!
 //! ```text
 //! S(t) = Π over i ≤ t of (1 − dᵢ / nᵢ)        delay = least t with S(t) ≤ 1 − percentile
@@ -23,9 +23,9 @@
 //!
 //! # Guards
 //!
-//! No hedge before `min_samples` answers and `warm_up` since the first use; never sooner than `min_delay`.
-//! Samples lose half of their weight every `half_life`. The delay is computed anew after 5 % more
-//! samples, or a half-life, and not on every call.
+//! No hedge before `min_samples` answers and `warm_up` since the first use; never sooner than
+//! `min_delay`. Samples lose half of their weight every `half_life`. The delay is computed anew
+//! after 5 % more samples, or a half-life, and not on every call.
 
 use core::time::Duration;
 
@@ -43,11 +43,12 @@ pub struct HedgeConfig {
     /// Share of answers that come before a hedge is sent. 0.5 to 0.999. Default 0.95 (*The Tail at
     /// Scale*): at most 5 % more load.
     pub percentile: Ratio,
-    /// Shortest delay. At least 1 ms (Finagle's). Default 10 ms: below that a hedge rarely overtakes.
+    /// Shortest delay. At least 1 ms (Finagle's). Default 10 ms: below that a hedge rarely
+    /// overtakes.
     #[cfg_attr(feature = "serde", serde(with = "crate::config::duration"))]
     pub min_delay: Duration,
-    /// Answers before the first hedge. At least 1. Default 100: the 95th percentile of fewer rests on
-    /// fewer than five.
+    /// Answers before the first hedge. At least 1. Default 100: the 95th percentile of fewer rests
+    /// on fewer than five.
     pub min_samples: u32,
     /// Time from the first use to the first hedge. Default 10 s: cold caches and fresh connections
     /// are not what is normal.
@@ -150,7 +151,8 @@ impl Hedging {
         self.config.max_hedges
     }
 
-    /// Lets samples lose weight for the time that has passed; a clock set back starts a new half-life.
+    /// Lets samples lose weight for the time that has passed; a clock set back starts a new
+    /// half-life.
     fn age(&mut self, now: Instant) {
         let first = self.first.filter(|first| *first <= now);
         if first.is_none() || now < self.halved {

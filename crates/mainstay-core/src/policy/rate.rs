@@ -12,18 +12,18 @@
 //! ```
 //!
 //! In **any** half-open stretch of length `w`, wherever it begins, at most
-//! `burst + ⌈w / interval⌉ − 1` calls are admitted; over one `period` that is `limit + burst − 1`. With a
-//! burst of 1 no period anywhere sees more than `limit`.
+//! `burst + ⌈w / interval⌉ − 1` calls are admitted; over one `period` that is `limit + burst − 1`.
+//! With a burst of 1 no period anywhere sees more than `limit`.
 //!
 //! Whoever is told to wait should not just try again later, since all who wait would wake together
 //! and the last to come could go first. [`RateLimit::reserve`] books the next free place instead:
-//! places are handed out in order, each has its own time, and no newcomer is admitted before them. The
-//! promise then holds for the booked times: a waiter that wakes late calls late.
+//! places are handed out in order, each has its own time, and no newcomer is admitted before them.
+//! The promise then holds for the booked times: a waiter that wakes late calls late.
 //!
-//! Shared by reference between threads; a limiter per clone would not limit (share it with an `Arc`).
-//! One atomic word holds the state, another the quota, so that a reload keeps what was used: use is
-//! counted in calls, and is carried over as calls. A call that races a reload is judged by either
-//! quota.
+//! Shared by reference between threads; a limiter per clone would not limit (share it with an
+//! `Arc`). One atomic word holds the state, another the quota, so that a reload keeps what was
+//! used: use is counted in calls, and is carried over as calls. A call that races a reload is
+//! judged by either quota.
 //!
 //! A clock that was set back by more than the longest possible wait would have to be waited for;
 //! such a state is cut down to a full bucket's worth of use.
@@ -39,7 +39,8 @@ use crate::time::{Instant, nanos};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RateConfig {
-    /// Calls per period, lasting. At least 1 per 18 minutes and at most 10⁹ per second. Default 100.
+    /// Calls per period, lasting. At least 1 per 18 minutes and at most 10⁹ per second. Default
+    /// 100.
     pub limit: u32,
     /// Default 1 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::config::duration"))]
@@ -126,8 +127,8 @@ impl RateLimit {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when `limit` is zero or `period` is not between 1 ns and 18 minutes per call,
-    /// `burst` is outside 1 to 16 million, or `max_wait` is longer than a year.
+    /// [`ConfigError`] when `limit` is zero or `period` is not between 1 ns and 18 minutes per
+    /// call, `burst` is outside 1 to 16 million, or `max_wait` is longer than a year.
     pub fn new(config: &RateConfig) -> Result<Self, ConfigError> {
         let quota = Quota::new(config)?;
         Ok(Self {

@@ -1,22 +1,22 @@
 //! Turning calls away here that the peer would turn away anyway.
 //!
 //! An overloaded peer pays even for saying no. When it accepts less than it is asked, the askers
-//! should ask less (*Handling Overload*, Site Reliability Engineering, chapter 21). Each call is turned
-//! away at random, with the probability
+//! should ask less (*Handling Overload*, Site Reliability Engineering, chapter 21). Each call is
+//! turned away at random, with the probability
 //!
 //! ```text
 //! p = max(0, n − successes / threshold) / (n + 1), at most max_rejection
 //! ```
 //!
-//! over the last `window`: `n` counts the calls wanted, those turned away here included, so that `p`
-//! stays up while the peer is down and falls as soon as it accepts again. A `threshold` of 0.5 starts
-//! to turn away when fewer than half succeed (the book's `K` = 2). Since `p` never reaches 1, some calls
-//! always go through and find out about the peer's recovery.
+//! over the last `window`: `n` counts the calls wanted, those turned away here included, so that
+//! `p` stays up while the peer is down and falls as soon as it accepts again. A `threshold` of 0.5
+//! starts to turn away when fewer than half succeed (the book's `K` = 2). Since `p` never reaches
+//! 1, some calls always go through and find out about the peer's recovery.
 //!
-//! A call is counted when it is *wanted*, its success when it is *known*. So the window must be at least
-//! as long as the slowest call, which the configuration checks, and `min_calls` keeps a start, when
-//! nothing is known yet, from looking like a failure. A call that came to nothing either way (abandoned,
-//! or refused by another policy of ours) is taken out of the count again.
+//! A call is counted when it is *wanted*, its success when it is *known*. So the window must be at
+//! least as long as the slowest call, which the configuration checks, and `min_calls` keeps a
+//! start, when nothing is known yet, from looking like a failure. A call that came to nothing
+//! either way (abandoned, or refused by another policy of ours) is taken out of the count again.
 
 use core::time::Duration;
 
@@ -33,13 +33,14 @@ use crate::time::Instant;
 pub struct ThrottleConfig {
     /// Share of successes below which calls are turned away. 0.01 to 1. Default 0.5 (the SRE book).
     pub threshold: Ratio,
-    /// Largest probability of turning a call away. 0 to 0.99. Default 0.9 (failsafe-go): one call in
-    /// ten finds out.
+    /// Largest probability of turning a call away. 0 to 0.99. Default 0.9 (failsafe-go): one call
+    /// in ten finds out.
     pub max_rejection: Ratio,
-    /// Calls in the window below which none is turned away. Default 20: one failure among fewer says
-    /// little.
+    /// Calls in the window below which none is turned away. Default 20: one failure among fewer
+    /// says little.
     pub min_calls: u32,
-    /// How far back calls count, in 20 buckets. At least `max_latency`. Default 1 min (failsafe-go).
+    /// How far back calls count, in 20 buckets. At least `max_latency`. Default 1 min
+    /// (failsafe-go).
     #[cfg_attr(feature = "serde", serde(with = "crate::config::duration"))]
     pub window: Duration,
     /// How long the slowest call takes; the timeout of an attempt is a good choice. Default 30 s.

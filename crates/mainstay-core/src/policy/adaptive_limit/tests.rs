@@ -78,7 +78,8 @@ fn gradient2_shrinks_by_what_round_trips_have_grown_beyond_the_tolerance() {
     for expected in (24..=64).step_by(4) {
         assert_eq!(record(100), expected);
     }
-    // long moves by 2/601 of the way to 300 ms: 100.67; gradient 1.5 × 100.67 / 300, held at 0.5033.
+    // long moves by 2/601 of the way to 300 ms: 100.67; gradient 1.5 × 100.67 / 300, held at
+    // 0.5033.
     assert_eq!(record(300), 36);
     assert_eq!(record(3_000), 22, "the gradient stops at one half");
 }
@@ -243,7 +244,7 @@ proptest! {
 
     /// A peer that serves `slots` calls at once and queues the rest, fed with as many as the limit.
     #[test]
-    fn every_limit_comes_to_rest_near_what_the_peer_can_take(slots in 5..60_u64, which in 1..3_usize) {
+    fn every_limit_comes_to_use_what_the_peer_can_take(slots in 5..60_u64, which in 1..3_usize) {
         let mut limit = at_once(ALGORITHMS[which]);
         for step in 0..3_000 {
             let in_flight = limit.limit();

@@ -14,12 +14,13 @@
 //!   never beats an attempt that still runs. When all have failed, the call's error is that of the
 //!   first attempt.
 //! * The budget is asked only for a hedge about to be sent. When it refuses, what runs goes on.
-//! * Losers are cancelled **before** the answer is given out: the race answers *cancel these* and says
-//!   who won when that has been done. Their outcome is [`Attempts::OUTCOME`], neutral for every other
-//!   policy, and their time is a censored sample ([`Hedging::censored`](super::Hedging::censored)).
+//! * Losers are cancelled **before** the answer is given out: the race answers *cancel these* and
+//!   says who won when that has been done. Their outcome is [`Attempts::OUTCOME`], neutral for
+//!   every other policy, and their time is a censored sample
+//!   ([`Hedging::censored`](super::Hedging::censored)).
 //!
-//! An input that does not fit repeats the last answer. So a charge granted to a race that is no longer
-//! asking was not used: refund it.
+//! An input that does not fit repeats the last answer. So a charge granted to a race that is no
+//! longer asking was not used: refund it.
 
 use core::time::Duration;
 

@@ -67,8 +67,8 @@ fn h01_when_all_fail_the_error_is_that_of_the_first_attempt() {
 
 #[test]
 fn h02_losers_keep_the_percentile_where_it_is() {
-    // Round trips have a heavy tail: one in n takes longer than n × 10 ms, so the 95th percentile is
-    // 200 ms. Every call is hedged after the percentile; the attempt that answers first wins.
+    // Round trips have a heavy tail: one in n takes longer than n × 10 ms, so the 95th percentile
+    // is 200 ms. Every call is hedged after the percentile; the attempt that answers first wins.
     let run = |count_losers: bool| {
         let mut hedging = Hedging::new(&HedgeConfig::default()).unwrap();
         let latency = |stream, call| 10_000 / (uniform(bits(1, stream, call), 999) + 1);

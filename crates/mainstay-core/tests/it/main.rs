@@ -1,1 +1,4 @@
 //! Integration tests of the decisions.
+
+#[cfg(feature = "serde")]
+mod limits_serde;

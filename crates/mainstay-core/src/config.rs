@@ -8,6 +8,8 @@ use core::time::Duration;
 
 pub mod duration;
 mod ratio;
+#[cfg(feature = "serde")]
+pub mod switch;
 
 pub use ratio::Ratio;
 

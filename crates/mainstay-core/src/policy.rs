@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
 pub mod call;
+pub mod gate;
 pub mod hedge;
 pub mod outcome;
 pub mod pressure;

@@ -140,7 +140,7 @@ pub struct Rejection {
 }
 
 /// Why a breaker rejects a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RejectionReason {
@@ -221,7 +221,7 @@ pub enum Cause {
 ///     let _transition = breaker.record(permit, Sample::Failure, Duration::ZERO, || at);
 /// }
 /// let rejection = breaker.admit(at).verdict.unwrap_err();
-/// assert_eq!(rejection.retry_after, Some(Duration::from_secs(4)), "5 s less 20 % of jitter");
+/// assert!(rejection.retry_after >= Some(Duration::from_secs(4)), "5 s less 20 % of jitter");
 /// # Ok::<(), mainstay_core::config::ConfigError>(())
 /// ```
 #[derive(Debug)]

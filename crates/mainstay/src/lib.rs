@@ -5,5 +5,6 @@
 
 pub mod clock;
 pub mod event;
+pub mod link;
 
 pub use mainstay_core as core;

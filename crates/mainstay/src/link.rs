@@ -27,17 +27,25 @@ mod desk;
 mod driver;
 mod event;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
 mod listener;
+#[cfg(feature = "http")]
+mod pool;
 mod tcp;
 mod transport;
 
 pub use event::LinkEvent;
 pub use handle::{ConnectError, Link, LinkOptions};
+#[cfg(feature = "http")]
+pub use http::{Bearer, HttpConfig, HttpTransport};
 pub use listener::{LISTENERS_MAX, ListenError, Listener};
 pub use mainstay_core::link::{
     CircuitConfig, Event as What, FailReason, Generation, HealthConfig, HealthOverrides,
     LinkConfig, LinkOverrides, LinkStats, LinkView, ReadyState, ReconnectConfig,
     ReconnectOverrides, StateName, SuspendReason,
 };
+#[cfg(feature = "http")]
+pub use pool::PoolStats;
 pub use tcp::{TcpProbe, TcpTransport};
 pub use transport::{DialError, Transport};

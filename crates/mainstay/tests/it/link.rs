@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(feature = "http")]
+mod http;
 mod scripted;
+#[cfg(feature = "http")]
+mod server;
 mod tcp;

@@ -22,6 +22,8 @@
 //! | `connect()`, `disconnect()`, `performHealthCheck()`, `reset()` | [`Link::connect`], [`Link::disconnect`], [`Link::check_now`], [`Link::reset`] |
 //! | `getState()`, `getStats()` | [`Link::view`], [`Link::stats`] |
 //! | `on`, `off` | [`Link::on`], [`Listener::remove`] |
+//! | `getSharedConnectionManager`, `resetSharedConnectionManager` | [`SharedLink`] |
+//! | `ConnectionResilienceManager` | [`LinkManager`] |
 
 mod desk;
 mod driver;
@@ -30,8 +32,10 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod listener;
+mod manager;
 #[cfg(feature = "http")]
 mod pool;
+mod shared;
 mod tcp;
 mod transport;
 
@@ -45,7 +49,9 @@ pub use mainstay_core::link::{
     LinkConfig, LinkOverrides, LinkStats, LinkView, ReadyState, ReconnectConfig,
     ReconnectOverrides, StateName, SuspendReason,
 };
+pub use manager::{LinkManager, ManageError, ManagerConfig};
 #[cfg(feature = "http")]
 pub use pool::PoolStats;
+pub use shared::{SharedError, SharedLink};
 pub use tcp::{TcpProbe, TcpTransport};
 pub use transport::{DialError, Transport};

@@ -4,7 +4,10 @@
 
 #[cfg(feature = "http")]
 mod http;
+mod manager;
 mod scripted;
+#[cfg(feature = "http")]
+mod seed_000;
 #[cfg(feature = "http")]
 mod server;
 mod tcp;

@@ -329,12 +329,14 @@ fn failed(error: reqwest::Error) -> DialError {
 fn is_bad_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.map(|inner| inner as &(dyn Error + 'static)).unwrap_or(error);
-        if let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref() {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
             return true;
         }
-        next = error.source();
+        // An `io::Error` names as its source not what it wraps, but that one's source.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     false
 }

@@ -173,6 +173,42 @@ async fn disconnecting_drops_the_pool() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_ends_is_read_to_its_limit_only() {
+    let server = Server::start(Mode::Endless).await;
+    let (_http, link) = open(&server, LinkConfig::default());
+    let begun = std::time::Instant::now();
+    link.connect().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_signed_is_refused_for_good() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(acceptor.accept(stream).await);
+    });
+    let config =
+        HttpConfig { system_proxy: false, ..HttpConfig::new(format!("https://localhost:{port}")) };
+    let http = HttpTransport::new(config).unwrap();
+    let link = Link::open(LinkOptions::new("http"), http).unwrap();
+    let error = link.connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Failed { terminal: true, .. }), "{error}");
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn an_https_client_can_be_built_without_another_crypto_library() {
     let config = HttpConfig { system_proxy: false, ..HttpConfig::new("https://127.0.0.1:9") };
     let http = HttpTransport::new(config).unwrap();

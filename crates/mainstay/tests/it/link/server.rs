@@ -20,6 +20,8 @@ pub(crate) enum Mode {
     Slow(Duration),
     /// Resets the connection.
     Reset,
+    /// Answers well, with a body that never ends.
+    Endless,
 }
 
 pub(crate) const OK: Mode = Mode::Answer("200 OK", "");
@@ -125,6 +127,15 @@ async fn talk(mut stream: TcpStream, seen: Arc<Seen>) {
             }
             Mode::Hang => {
                 drop(stream.read(&mut buffer).await);
+                seen.under_way.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+            Mode::Endless => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n";
+                let mut sent = stream.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(&[b'x'; 4096]).await;
+                }
                 seen.under_way.fetch_sub(1, Ordering::SeqCst);
                 return;
             }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mainstay::clock;
+use mainstay::core::bits::bits;
 use mainstay::core::policy::outcome::Outcome;
 use mainstay::core::time::Instant;
 use mainstay::event::{Events, Kind};
 use mainstay::link::{
     ConnectError, DialError, FailReason, Link, LinkConfig, LinkOptions, StateName, SuspendReason,
-    Transport,
+    Transport, What,
 };
 use tokio::sync::Notify;
 
@@ -427,6 +428,48 @@ async fn every_operation_works_in_every_state() {
             link.shutdown().await;
         }
     }
+}
+
+/// Many threads at once: no deadlock, every state change follows the one before, and the link still
+/// works afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_hands_at_once_leave_one_history() {
+    let script = Scripted::new(Answer::Ok);
+    let link = script.link(LinkConfig::chittyid_reconnect());
+    let at = Mutex::new(StateName::Disconnected);
+    let broken = Arc::new(AtomicUsize::new(0));
+    let count = broken.clone();
+    link.on("stateChange", move |event| {
+        let What::StateChanged { from, to } = event.what else { return };
+        let mut at = at.lock().unwrap();
+        count.fetch_add(usize::from(*at != from), Ordering::SeqCst);
+        *at = to;
+    })
+    .unwrap();
+    let mut hands = tokio::task::JoinSet::new();
+    for hand in 0..8_u64 {
+        let (link, script) = (link.clone(), script.clone());
+        hands.spawn(async move {
+            for turn in 0..200_u64 {
+                match bits(hand, 1, turn) % 9 {
+                    0 | 1 => drop(link.connect().await),
+                    2 => link.disconnect().await,
+                    3 => drop(link.check_now().await),
+                    4 => script.0.cut.notify_one(),
+                    5 => link.report(Outcome::TRANSIENT, Duration::ZERO),
+                    6 => link.pause(),
+                    7 => link.resume(),
+                    _ => link.reset(),
+                }
+            }
+        });
+    }
+    let all = async { while hands.join_next().await.transpose().unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("somebody waits for ever");
+    link.disconnect().await;
+    link.connect().await.unwrap();
+    link.shutdown().await;
+    assert_eq!(broken.load(Ordering::SeqCst), 0);
 }
 
 async fn bring(link: &Link, script: &Scripted, state: StateName) {

@@ -258,12 +258,13 @@ impl Link {
 
     /// Counts a failed dial towards the link's own breaker.
     fn trip(&mut self, now: Instant, step: &mut Step) {
-        let trial = core::mem::take(&mut self.breaker.half_open);
+        self.breaker.half_open = false;
         if self.settings.threshold == 0 {
             return;
         }
         self.breaker.failures = self.breaker.failures.saturating_add(1);
-        if trial || self.breaker.failures >= self.settings.threshold {
+        // Only a success clears the count, so that a failed trial opens it again at once.
+        if self.breaker.failures >= self.settings.threshold {
             let until = later(now, self.settings.cooldown);
             self.breaker.until = Some(until);
             step.tell(Event::BreakerOpened { until });

@@ -1,7 +1,7 @@
 use super::health::{Health, Verdict};
 use super::{
     Action, CircuitConfig, DeadlineReason, Event, FailReason, Generation, Input, Link, LinkConfig,
-    LinkOverrides, ReadyState, Redial, State, StateName, Step, SuspendReason,
+    Redial, State, StateName, Step, SuspendReason,
 };
 use crate::policy::outcome::Outcome;
 use crate::time::Instant;

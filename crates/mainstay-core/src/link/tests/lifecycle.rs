@@ -191,6 +191,20 @@ fn a_long_outage_is_told_and_dialled_on_at_the_longest_wait() {
 }
 
 #[test]
+fn the_clock_of_an_outage_starts_again_with_each_connection() {
+    let mut rig = Rig::plain().connected();
+    let _ = rig.lost(Outcome::TRANSIENT);
+    rig.pass(119_000);
+    let _ = rig.dialled(Outcome::Success);
+    let _ = rig.give(Input::Timer);
+    let _ = rig.dialled(Outcome::Success);
+    rig.is(StateName::Connected);
+    rig.pass(5_000);
+    let _ = rig.lost(Outcome::TRANSIENT);
+    rig.is(StateName::Reconnecting);
+}
+
+#[test]
 fn streamotter_pauses_after_three_failures_and_a_trial_decides() {
     let mut rig = Rig::new(&LinkConfig::streamotter()).connected();
     let _ = rig.lost(Outcome::TRANSIENT);

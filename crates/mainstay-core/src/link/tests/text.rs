@@ -1,3 +1,4 @@
+use super::super::{LinkOverrides, LinkView, ReadyState};
 use super::*;
 
 #[test]
@@ -50,8 +51,7 @@ fn inputs_and_answers_survive_a_recording() {
             let mut copy = rig.link.clone();
             let step = copy.handle(rig.now, input, 5);
             let text = serde_json::to_string(&(input, step, copy.state(), copy.view())).unwrap();
-            let back: (Input, Step, State, super::super::LinkView) =
-                serde_json::from_str(&text).unwrap();
+            let back: (Input, Step, State, LinkView) = serde_json::from_str(&text).unwrap();
             assert_eq!(back, (input, step, copy.state(), copy.view()));
         }
     }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod link;
 pub mod retry;
 
 pub use mainstay_core as core;

@@ -37,9 +37,9 @@ async fn third(attempt: Attempt) -> Result<u32, String> {
 
 fn events_of(events: &mut Receiver<Arc<Event>>) -> Vec<String> {
     let all = std::iter::from_fn(|| events.try_recv().ok());
-    let told = all.filter_map(|event| match &event.kind {
-        Kind::Retry(retry) => Some(format!("{} {}", event.kind.name(), retry.attempt)),
-        _ => None,
+    let told = all.filter_map(|event| {
+        let Kind::Retry(retry) = &event.kind else { return None };
+        Some(format!("{} {}", event.kind.name(), retry.attempt))
     });
     told.collect()
 }
@@ -210,7 +210,7 @@ async fn an_error_text_is_cut_at_a_character() {
 async fn a_panic_ends_the_operation_and_reaches_who_awaits_it() {
     let operations = Operations::default();
     let operation = operations.start("work", &retry(), |_| async {
-        let planted: Result<(), String> = Err("planted".into());
+        let planted: Result<u32, String> = Err("planted".into());
         Ok::<_, String>(planted.expect("a planted panic"))
     });
     let seen = tokio::spawn(operation).await.unwrap_err();

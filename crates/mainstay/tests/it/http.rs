@@ -41,10 +41,9 @@ async fn send(client: &Client, method: Method, url: &str) -> Result<Response, Re
 }
 
 fn failed(answer: Result<Response, RequestError>) -> CallError<reqwest::Error> {
-    match answer.unwrap_err() {
-        RequestError::Failed(error) => error,
-        other => panic!("{other}"),
-    }
+    let error = answer.unwrap_err();
+    let RequestError::Failed(error) = error else { panic!("{error}") };
+    error
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod call;
 pub mod gate;
 pub mod hedge;
 pub mod outcome;
+pub mod preset;
 pub mod pressure;
 pub mod rate;
 pub mod throttle;

@@ -33,6 +33,8 @@ pub enum Kind {
     Retry(RetryEvent),
     /// Something about a circuit breaker.
     Breaker(BreakerEvent),
+    /// Something about a link.
+    Link(crate::link::LinkEvent),
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
         match self {
             Self::Retry(event) => event.what.name(),
             Self::Breaker(event) => event.what.name(),
+            Self::Link(event) => event.name(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Kind {
         match self {
             Self::Retry(_) => None,
             Self::Breaker(event) => event.what.alias(),
+            Self::Link(event) => event.alias(),
         }
     }
 }

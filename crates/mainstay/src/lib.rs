@@ -3,7 +3,13 @@
 //! All decisions are made in [`mainstay_core`]; this crate owns the clock, the sockets and the
 //! tasks, and carries them out under tokio.
 
+pub mod classify;
 pub mod clock;
 pub mod event;
+pub mod gate;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod link;
+pub mod retry;
 
 pub use mainstay_core as core;

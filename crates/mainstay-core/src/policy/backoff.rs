@@ -173,6 +173,12 @@ impl Backoff {
         Duration::from_nanos(drawn)
     }
 
+    /// Whether the waits grow with the endpoint's pressure.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        matches!(self.strategy, Strategy::Adaptive)
+    }
+
     /// The ceiling of every wait.
     #[must_use]
     pub const fn cap(&self) -> Duration {

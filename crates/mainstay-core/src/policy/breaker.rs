@@ -204,6 +204,8 @@ pub enum Cause {
     NoVerdict,
     /// Somebody asked for it.
     ByHand,
+    /// Somebody reset it.
+    Reset,
 }
 
 /// A circuit breaker. See the [module documentation](self) for what it does and why.

@@ -156,6 +156,12 @@ impl CallRules {
         })
     }
 
+    /// Whether the waits grow with the endpoint's pressure.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        self.backoff.is_adaptive()
+    }
+
     /// Whether a call must know the time before its first attempt. If not, [`Call::start`] may be
     /// given any instant, and a success costs no clock.
     #[must_use]
@@ -396,6 +402,14 @@ impl Call {
         self.elsewhere = matches!(outcome, Outcome::Elsewhere);
         let wait =
             if self.elsewhere { Duration::ZERO } else { self.wait(outcome, hint, rules, facts) };
+        if let Some(probe_in) = facts.probe_in
+            && !rules.waits_when_rejected
+            && !self.elsewhere
+            && wait < probe_in
+        {
+            // The breaker would reject the retry after the wait: say so before it.
+            return State::Done(Verdict::Rejected { retry_after: Some(probe_in) });
+        }
         let until = now.after(wait);
         if self.deadline.is_some_and(|deadline| until >= deadline) {
             return State::Done(Verdict::DeadlineExceeded { wait });
@@ -459,6 +473,7 @@ impl Call {
 }
 
 /// What the driver knew when an attempt ended.
+#[derive(Clone, Copy)]
 struct Facts {
     bits: u64,
     pressure: Pressure,

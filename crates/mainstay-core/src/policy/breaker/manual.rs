@@ -40,7 +40,8 @@ impl Breaker {
     /// Closes the breaker with an empty window and forgets how often it opened. Isolations stay.
     pub fn reset(&self) -> Option<Transition> {
         self.remember(0, crate::time::Instant::default());
-        self.hold(|holds| Some(Holds { by_hand: false, disabled: false, ..holds }))
+        let reset = self.hold(|holds| Some(Holds { by_hand: false, disabled: false, ..holds }));
+        reset.map(|transition| Transition { cause: Cause::Reset, ..transition })
     }
 
     /// Goes to the state that `change` makes of the present holds; `None` changes nothing.

@@ -199,6 +199,19 @@ fn b25_a_rejection_ends_the_call_by_default_and_uses_up_no_attempt_when_waited_o
 }
 
 #[test]
+fn b25_a_retry_that_an_open_breaker_would_reject_is_not_waited_for() {
+    let failed = |probe_in| Input::Finished {
+        outcome: Outcome::TRANSIENT,
+        bits: 0,
+        pressure: Pressure::NONE,
+        probe_in: Some(probe_in),
+    };
+    let verdict = Verdict::Rejected { retry_after: Some(5 * SECOND) };
+    assert_eq!(Played::new(&config()).tell(failed(5 * SECOND)), Step::Done(verdict));
+    assert_eq!(Played::new(&config()).tell(failed(SECOND)), Step::Charge);
+}
+
+#[test]
 fn a_rejection_can_not_be_waited_out_for_ever() {
     let waiting = CallConfig { when_rejected: WhenRejected::Wait, deadline: None, ..config() };
     let mut call = Played::new(&waiting);

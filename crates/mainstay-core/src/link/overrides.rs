@@ -1,0 +1,160 @@
+use core::time::Duration;
+
+use super::config::{CircuitConfig, LinkConfig};
+use crate::config::Ratio;
+use crate::policy::backoff::{Jitter, Strategy};
+
+/// What one link does differently from the configuration of all: field by field, absent means *as
+/// the others*.
+///
+/// Where a field of the configuration may be absent itself, `Some(None)` says so: a limit of
+/// attempts lifted (`null` in JSON), a breaker removed (`false`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct LinkOverrides {
+    /// See [`LinkConfig::dial_timeout`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub dial_timeout: Option<Duration>,
+    /// See [`LinkConfig::close_timeout`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub close_timeout: Option<Duration>,
+    /// See [`LinkConfig::stable_after`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub stable_after: Option<Duration>,
+    /// See [`LinkConfig::suspend_after`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub suspend_after: Option<Duration>,
+    /// What differs in redialling.
+    pub reconnect: ReconnectOverrides,
+    /// What differs in probing.
+    pub health: HealthOverrides,
+}
+
+/// What one link does differently in redialling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct ReconnectOverrides {
+    /// See [`super::ReconnectConfig::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`super::ReconnectConfig::attempts`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "explicit", skip_serializing_if = "Option::is_none")
+    )]
+    pub attempts: Option<Option<u32>>,
+    /// See [`super::ReconnectConfig::hint_cap`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub hint_cap: Option<Duration>,
+    /// How the waits grow.
+    pub strategy: Option<Strategy>,
+    /// The first wait.
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub base: Option<Duration>,
+    /// The longest wait.
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub cap: Option<Duration>,
+    /// The growth of exponential waits.
+    pub factor: Option<Ratio>,
+    /// The growth of linear waits.
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub increment: Option<Duration>,
+    /// How a wait is drawn.
+    pub jitter: Option<Jitter>,
+    /// See [`super::ReconnectConfig::circuit`].
+    #[cfg_attr(
+        feature = "serde",
+        serde(with = "switched", skip_serializing_if = "Option::is_none")
+    )]
+    pub circuit: Option<Option<CircuitConfig>>,
+}
+
+/// What one link does differently in probing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct HealthOverrides {
+    /// See [`super::HealthConfig::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`super::HealthConfig::interval`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub interval: Option<Duration>,
+    /// See [`super::HealthConfig::timeout`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub timeout: Option<Duration>,
+    /// See [`super::HealthConfig::edge_interval`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
+    pub edge_interval: Option<Duration>,
+    /// See [`super::HealthConfig::down`].
+    pub down: Option<u32>,
+    /// See [`super::HealthConfig::up`].
+    pub up: Option<u32>,
+}
+
+/// Puts `value`, if there is one, into `field`.
+fn put<T: Copy>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+impl LinkConfig {
+    /// This configuration with `overrides` put over it, field by field.
+    #[must_use]
+    pub fn merged(&self, overrides: &LinkOverrides) -> Self {
+        let mut merged = *self;
+        put(&mut merged.dial_timeout, overrides.dial_timeout);
+        put(&mut merged.close_timeout, overrides.close_timeout);
+        put(&mut merged.stable_after, overrides.stable_after);
+        put(&mut merged.suspend_after, overrides.suspend_after);
+        let (into, from) = (&mut merged.reconnect, &overrides.reconnect);
+        put(&mut into.enabled, from.enabled);
+        put(&mut into.attempts, from.attempts);
+        put(&mut into.hint_cap, from.hint_cap);
+        put(&mut into.backoff.strategy, from.strategy);
+        put(&mut into.backoff.base, from.base);
+        put(&mut into.backoff.cap, from.cap);
+        put(&mut into.backoff.factor, from.factor);
+        put(&mut into.backoff.increment, from.increment.map(Some));
+        put(&mut into.backoff.jitter, from.jitter);
+        put(&mut into.circuit, from.circuit);
+        let (into, from) = (&mut merged.health, &overrides.health);
+        put(&mut into.enabled, from.enabled);
+        put(&mut into.interval, from.interval);
+        put(&mut into.timeout, from.timeout);
+        put(&mut into.edge_interval, from.edge_interval);
+        put(&mut into.down, from.down);
+        put(&mut into.up, from.up);
+        merged
+    }
+}
+
+/// Tells a field that says `null` from one that is absent.
+#[cfg(feature = "serde")]
+fn explicit<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// Tells a breaker that is switched off from one that is not mentioned.
+#[cfg(feature = "serde")]
+mod switched {
+    use crate::config::switch;
+    use crate::link::CircuitConfig;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        circuit: &Option<Option<CircuitConfig>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        switch::serialize(&circuit.flatten(), serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<CircuitConfig>>, D::Error> {
+        switch::deserialize(deserializer).map(Some)
+    }
+}

@@ -1,0 +1,432 @@
+//! The gate of one endpoint: breaker, budget and limits, shared by all who call it.
+//!
+//! [`mainstay_core::policy::gate`] decides; this module gives it a clock, tells its events, and
+//! makes sure that a call that is dropped or panics gives its place back.
+
+mod announce;
+mod permit;
+mod queue;
+mod registry;
+
+pub use permit::Permit;
+pub use registry::{Gates, RegistryError};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use mainstay_core::config::ConfigError;
+use mainstay_core::policy::breaker::{BreakerSnapshot, BreakerView, Cause, State, Transition};
+use mainstay_core::policy::budget::Budget;
+use mainstay_core::policy::gate as core;
+use mainstay_core::policy::gate::{GateConfig, Meters, Rejection};
+use mainstay_core::policy::pressure::Pressure;
+use mainstay_core::time::{Instant, Moment};
+use serde::Serialize;
+
+use crate::clock;
+use crate::event::{BreakerEvent, BreakerWhat, Events, Kind};
+use announce::Announcer;
+use queue::Waiters;
+
+/// The gate of one endpoint. Clones share it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use mainstay::core::policy::gate::GateConfig;
+/// use mainstay::core::policy::outcome::Outcome;
+/// use mainstay::gate::Gate;
+///
+/// let gate = Gate::new("search", &GateConfig::default())?;
+/// let permit = gate.admit().expect("all is well");
+/// // … call the endpoint …
+/// permit.record(Outcome::Success);
+/// # Ok::<(), mainstay::core::config::ConfigError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: Arc<str>,
+    policies: ArcSwap<Policies>,
+    reload: Mutex<()>,
+    events: Events,
+    announcer: Announcer,
+    waiters: Waiters,
+    counts: Counts,
+    meters: Labelled,
+}
+
+/// What one configuration made; swapped as a whole on reload.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    gate: core::Gate,
+    meters: Option<Mutex<Meters>>,
+}
+
+impl Policies {
+    fn new((gate, meters): (core::Gate, Meters)) -> Arc<Self> {
+        let meters = gate.config().has_meters().then(|| Mutex::new(meters));
+        Arc::new(Self { gate, meters })
+    }
+
+    fn lend(&self) -> Option<MutexGuard<'_, Meters>> {
+        // A panic while they were lent leaves numbers that are merely less exact.
+        self.meters.as_ref().map(|meters| meters.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    admitted: AtomicU64,
+    rejected: AtomicU64,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+/// Instruments with the gate's name as their only label, so that labels stay bounded.
+struct Labelled {
+    admitted: metrics::Counter,
+    rejected: metrics::Counter,
+    state: metrics::Gauge,
+}
+
+impl std::fmt::Debug for Labelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Labelled").finish_non_exhaustive()
+    }
+}
+
+impl Labelled {
+    fn new(name: &Arc<str>) -> Self {
+        let name = name.to_string();
+        Self {
+            admitted: metrics::counter!("mainstay_gate_admitted_total", "gate" => name.clone()),
+            rejected: metrics::counter!("mainstay_gate_rejected_total", "gate" => name.clone()),
+            state: metrics::gauge!("mainstay_breaker_open", "gate" => name),
+        }
+    }
+}
+
+/// What a gate looks like at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct GateView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its breaker, when it has one.
+    pub breaker: Option<BreakerView>,
+    /// What is left of the pause a server asked for, in milliseconds.
+    pub held_ms: Option<u64>,
+    /// After how long a call may go at the earliest, in milliseconds; absent when one may go now.
+    pub retry_after_ms: Option<u64>,
+    /// Calls in flight and how many may be, where something bounds them.
+    pub in_flight: Option<(u32, u32)>,
+    /// Extra attempts that the budget would grant now.
+    pub budget: Option<u64>,
+    /// Calls admitted since the gate was made.
+    pub admitted: u64,
+    /// Calls rejected by a policy.
+    pub rejected: u64,
+    /// Admitted calls whose outcome spoke for the peer's health.
+    pub succeeded: u64,
+    /// Admitted calls whose outcome spoke against it.
+    pub failed: u64,
+    /// Admitted calls whose caller went away, and other neutral ones.
+    pub abandoned: u64,
+}
+
+impl Gate {
+    /// A gate called `name` with a channel of events of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense.
+    pub fn new(name: &str, config: &GateConfig) -> Result<Self, ConfigError> {
+        Self::with_events(name, config, Events::new())
+    }
+
+    /// A gate called `name` that tells its events to `events`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense.
+    pub fn with_events(
+        name: &str,
+        config: &GateConfig,
+        events: Events,
+    ) -> Result<Self, ConfigError> {
+        let policies = Policies::new(core::Gate::new(config)?);
+        let name: Arc<str> = name.into();
+        let shared = Shared {
+            meters: Labelled::new(&name),
+            name,
+            waiters: Waiters::new(config)?,
+            policies: ArcSwap::new(policies),
+            reload: Mutex::new(()),
+            events,
+            announcer: Announcer::default(),
+            counts: Counts::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
+    /// Where the gate tells its events.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// Asks whether a call may go now.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`], with the policy that says no and when to ask again.
+    pub fn admit(&self) -> Result<Permit, Rejection> {
+        self.admit_at(moment)
+    }
+
+    /// Asks whether a call may go, and waits in line for a place in the bulkhead if that is all it
+    /// lacks and its configuration has a queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when another policy says no, the queue is full, or its `max_wait` is over.
+    pub async fn admit_in_line(&self) -> Result<Permit, Rejection> {
+        if self.shared.waiters.is_off() {
+            return self.admit();
+        }
+        queue::admit(self).await
+    }
+
+    /// Asks with a clock of the caller's: the one place where a permit is made.
+    pub(crate) fn admit_at(&self, at: fn() -> Moment) -> Result<Permit, Rejection> {
+        let policies = self.shared.policies.load_full();
+        let admission = {
+            let mut meters = policies.lend();
+            policies.gate.admit(meters.as_deref_mut(), at)
+        };
+        if let Some(transition) = admission.transition {
+            self.announce(transition);
+        }
+        match admission.verdict {
+            Ok(permit) => {
+                self.shared.counts.admitted.fetch_add(1, Ordering::Relaxed);
+                self.shared.meters.admitted.increment(1);
+                Ok(Permit::new(self.clone(), policies, permit, at))
+            }
+            Err(rejection) => {
+                self.shared.counts.rejected.fetch_add(1, Ordering::Relaxed);
+                self.shared.meters.rejected.increment(1);
+                Err(rejection)
+            }
+        }
+    }
+
+    /// How much trouble the endpoint is known to be in; none unless the gate measures
+    /// ([`GateConfig::measure`]). `cap` is the longest wait of the backoff that asks.
+    #[must_use]
+    pub fn pressure(&self, now: Instant, cap: Duration) -> Pressure {
+        let policies = self.shared.policies.load();
+        let held = policies.gate.held_for(now);
+        policies.lend().map_or(Pressure::NONE, |meters| meters.pressure(now, held, cap))
+    }
+
+    /// Tells how late the runtime's own timers fire, as one source of pressure.
+    pub fn report_lag(&self, lag: Duration) {
+        if let Some(mut meters) = self.shared.policies.load().lend() {
+            meters.report_lag(lag);
+        }
+    }
+
+    /// In how long the breaker lets the next probe through, when it is open.
+    #[must_use]
+    pub fn probe_in(&self, now: Instant) -> Option<Duration> {
+        self.shared.policies.load().gate.probe_in(now)
+    }
+
+    /// The budget that retries and hedges of this endpoint share.
+    #[must_use]
+    pub fn budget(&self) -> Option<Arc<Budget>> {
+        self.shared.policies.load().gate.budget().cloned()
+    }
+
+    /// When the next hedge is due after an attempt was sent, and how many a call may have; `None`
+    /// while hedging is off or too little is known.
+    #[must_use]
+    pub fn hedging(&self, now: Instant) -> Option<(Duration, u8)> {
+        let policies = self.shared.policies.load();
+        let mut meters = policies.lend()?;
+        let hedging = meters.hedging()?;
+        hedging.delay(now).map(|delay| (delay, hedging.max_hedges()))
+    }
+
+    /// Counts an attempt that a hedge overtook after `elapsed`.
+    pub fn overtaken(&self, now: Instant, elapsed: Duration) {
+        if let Some(mut meters) = self.shared.policies.load().lend()
+            && let Some(hedging) = meters.hedging()
+        {
+            hedging.censored(now, elapsed);
+        }
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> GateConfig {
+        *self.shared.policies.load().gate.config()
+    }
+
+    /// The state of the breaker; closed when there is none.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let policies = self.shared.policies.load();
+        policies.gate.breaker().map_or(State::Closed, |breaker| breaker.state())
+    }
+
+    /// What the gate looks like now.
+    #[must_use]
+    pub fn view(&self) -> GateView {
+        let (policies, now) = (self.shared.policies.load(), clock::now());
+        let breaker = policies.gate.view(now);
+        let held = policies.gate.held_for(now);
+        let open = breaker.and_then(|view| view.remaining).filter(|left| !left.is_zero());
+        let counts = &self.shared.counts;
+        GateView {
+            name: Arc::clone(&self.shared.name),
+            breaker,
+            held_ms: held.map(millis),
+            retry_after_ms: held.max(open).map(millis),
+            in_flight: policies.gate.in_flight(),
+            budget: policies.gate.budget().map(|budget| budget.available(now)),
+            admitted: counts.admitted.load(Ordering::Relaxed),
+            rejected: counts.rejected.load(Ordering::Relaxed),
+            succeeded: counts.succeeded.load(Ordering::Relaxed),
+            failed: counts.failed.load(Ordering::Relaxed),
+            abandoned: counts.abandoned.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Puts another configuration in force. The breaker's state, calls in flight, used quota, holds
+    /// and listeners go on; see [`core::Gate::reloaded`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense; the old configuration stays in force.
+    pub fn reload(&self, config: &GateConfig) -> Result<(), ConfigError> {
+        let _one_at_a_time = self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.shared.policies.load_full();
+        let new = Policies::new(old.gate.reloaded(config, clock::now())?);
+        self.shared.waiters.reload(config)?;
+        if let Some(view) = new.gate.view(clock::now()) {
+            self.shared.announcer.skip_to(view.generation);
+        }
+        self.shared.policies.store(new);
+        Ok(())
+    }
+
+    /// Rejects all calls until [`reset`](Self::reset) or [`disable`](Self::disable).
+    pub fn force_open(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::force_open);
+    }
+
+    /// Rejects all calls until as many [`release`](Self::release)s as isolations have come.
+    pub fn isolate(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::isolate);
+    }
+
+    /// Takes one isolation back.
+    pub fn release(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::release);
+    }
+
+    /// Lets all calls through and watches none.
+    pub fn disable(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::disable);
+    }
+
+    /// Watches calls again after [`disable`](Self::disable).
+    pub fn enable(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::enable);
+    }
+
+    /// Closes the breaker with an empty window and forgets how often it opened.
+    pub fn reset(&self) {
+        self.by_hand(mainstay_core::policy::breaker::Breaker::reset);
+    }
+
+    /// The breaker's state, to be kept over a restart.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<BreakerSnapshot> {
+        self.shared.policies.load().gate.snapshot(clock::now())
+    }
+
+    /// Puts the breaker into a state kept before a restart. For a gate nobody uses yet.
+    ///
+    /// # Errors
+    ///
+    /// Never with the configuration the gate was made of.
+    pub fn restore(&self, snapshot: &BreakerSnapshot) -> Result<(), ConfigError> {
+        let (mut gate, meters) = core::Gate::new(&self.config())?;
+        gate.restore(snapshot, clock::now())?;
+        self.shared.policies.store(Policies::new((gate, meters)));
+        Ok(())
+    }
+
+    fn by_hand(&self, act: fn(&mainstay_core::policy::breaker::Breaker) -> Option<Transition>) {
+        let policies = self.shared.policies.load();
+        if let Some(transition) = policies.gate.breaker().and_then(act) {
+            self.announce(transition);
+        }
+    }
+
+    /// Whether anybody but the registry and the caller holds the gate.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
+    fn announce(&self, transition: Transition) {
+        self.shared.announcer.hand_in(transition, |transition| self.tell(transition));
+    }
+
+    fn tell(&self, transition: Transition) {
+        let what = match transition.to {
+            _ if transition.cause == Cause::Reset => BreakerWhat::Reset,
+            State::Open | State::ForcedOpen => BreakerWhat::Opened,
+            State::HalfOpen => BreakerWhat::HalfOpen,
+            State::Closed | State::Disabled => BreakerWhat::Closed,
+        };
+        let shared = &self.shared;
+        let is_open = matches!(transition.to, State::Open | State::ForcedOpen);
+        shared.meters.state.set(if is_open { 1.0 } else { 0.0 });
+        tracing::info!(gate = %shared.name, from = transition.from.as_str(),
+            to = transition.to.as_str(), cause = ?transition.cause, "breaker changed its state");
+        shared.events.send(|| {
+            Kind::Breaker(BreakerEvent {
+                what,
+                gate: Arc::clone(&shared.name),
+                retry_after: transition.open_for,
+                generation: transition.generation,
+            })
+        });
+    }
+}
+
+/// Now, and fresh random bits.
+pub(crate) fn moment() -> Moment {
+    Moment { now: clock::now(), bits: clock::draw() }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

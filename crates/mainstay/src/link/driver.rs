@@ -1,0 +1,215 @@
+//! The task of a link: carries out what the machine asks for, and reports what came of it.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use mainstay_core::link::{Action, Generation, Input, StateName};
+use mainstay_core::policy::outcome::Outcome;
+use mainstay_core::time::Instant;
+use tokio::time::timeout_at;
+
+use super::desk::Desk;
+use super::transport::{DialError, Transport};
+use crate::clock;
+
+/// Ends with how long it took.
+type Work = Pin<Box<dyn Future<Output = Result<Duration, DialError>> + Send>>;
+
+/// One thing under way, and what it is.
+struct Slot {
+    kind: Kind,
+    generation: Generation,
+    work: Work,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Dial,
+    Hold,
+    Close,
+    Probe,
+}
+
+pub(super) struct Task<T> {
+    desk: Arc<Desk>,
+    transport: Arc<T>,
+    /// Dialling, holding or closing the connection.
+    line: Option<Slot>,
+    probe: Option<Slot>,
+}
+
+impl<T: Transport> Task<T> {
+    pub(super) const fn new(desk: Arc<Desk>, transport: Arc<T>) -> Self {
+        Self { desk, transport, line: None, probe: None }
+    }
+
+    /// Runs until the link is stopped and disconnected.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its argument twice")]
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            while let Some(deadline) = self.obey() {
+                let until = clock::to_tokio(deadline.unwrap_or(Instant::MAX));
+                let happened = poll_fn(|context| self.poll(context));
+                if timeout_at(until, happened).await.is_err() {
+                    self.desk.book().give(Input::Timer);
+                }
+            }
+        }
+    }
+
+    /// Ready when the task was called, or when something under way has ended and been reported.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.desk.poll_called(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Some(slot) = &mut self.line
+            && let Poll::Ready(result) = slot.work.as_mut().poll(context)
+        {
+            self.line_ended(result);
+            return Poll::Ready(());
+        }
+        if let Some(slot) = &mut self.probe
+            && let Poll::Ready(result) = slot.work.as_mut().poll(context)
+        {
+            self.probe_ended(result);
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Tells what is to be told, does what is to be done, and says until when to sleep. None when
+    /// there is nothing more to do for ever.
+    #[expect(clippy::option_option, reason = "whether to go on, and until when to sleep")]
+    fn obey(&mut self) -> Option<Option<Instant>> {
+        loop {
+            self.desk.tell();
+            let (line, probe) = {
+                let mut book = self.desk.book();
+                (std::mem::take(&mut book.line), std::mem::take(&mut book.probe))
+            };
+            self.begin(line);
+            self.begin(probe);
+            let book = self.desk.book();
+            if !book.is_quiet() || book.line != Action::Nothing || book.probe != Action::Nothing {
+                continue;
+            }
+            if book.stopping && book.machine.state().name() == StateName::Disconnected {
+                return None;
+            }
+            return Some(book.machine.deadline().map(|(at, _)| at));
+        }
+    }
+
+    fn begin(&mut self, action: Action) {
+        let transport = self.transport.clone();
+        match action {
+            Action::Nothing => {}
+            Action::Abandon => self.abandon(),
+            Action::Dial { generation, deadline } => {
+                self.abandon();
+                let work = Box::pin(async move { timed(deadline, transport.dial(deadline)).await });
+                self.line = Some(Slot::new(Kind::Dial, generation, work));
+            }
+            Action::Close { generation, .. } => {
+                self.probe = None;
+                let work = Box::pin(async move {
+                    transport.close().await;
+                    Ok(Duration::ZERO)
+                });
+                self.line = Some(Slot::new(Kind::Close, generation, work));
+            }
+            Action::Probe { generation, deadline } => {
+                let work =
+                    Box::pin(async move { timed(deadline, transport.probe(deadline)).await });
+                self.probe = Some(Slot::new(Kind::Probe, generation, work));
+            }
+        }
+    }
+
+    fn abandon(&mut self) {
+        (self.line, self.probe) = (None, None);
+        self.transport.abandon();
+    }
+
+    fn line_ended(&mut self, result: Result<Duration, DialError>) {
+        let Some(Slot { kind, generation, .. }) = self.line.take() else { return };
+        let (outcome, error) = read(&result);
+        match kind {
+            Kind::Dial => {
+                if outcome == Outcome::Success {
+                    let transport = self.transport.clone();
+                    let work = Box::pin(async move { Err(transport.lost().await) });
+                    self.line = Some(Slot::new(Kind::Hold, generation, work));
+                }
+                let input = Input::DialFinished { generation, outcome };
+                self.desk.book().give_with(input, error);
+            }
+            Kind::Hold => {
+                self.desk.book().give_with(Input::Lost { generation, outcome }, error);
+            }
+            Kind::Close | Kind::Probe => {
+                self.desk.book().give_with(Input::CloseFinished { generation }, error);
+            }
+        }
+    }
+
+    fn probe_ended(&mut self, result: Result<Duration, DialError>) {
+        let Some(Slot { generation, .. }) = self.probe.take() else { return };
+        let (outcome, error) = read(&result);
+        let rtt = result.unwrap_or_default();
+        self.desk.book().give_with(Input::ProbeFinished { generation, outcome, rtt }, error);
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.desk.book().end();
+    }
+}
+
+impl Slot {
+    fn new(kind: Kind, generation: Generation, work: Work) -> Self {
+        Self { kind, generation, work }
+    }
+}
+
+fn read(result: &Result<Duration, DialError>) -> (Outcome, Option<Arc<str>>) {
+    match result {
+        Ok(_) => (Outcome::Success, None),
+        Err(error) => (error.outcome, Some(error.chain().into())),
+    }
+}
+
+/// Runs `work` until `deadline` at most, and takes its time.
+async fn timed(
+    deadline: Instant,
+    work: impl Future<Output = Result<(), DialError>>,
+) -> Result<Duration, DialError> {
+    let begun = clock::now();
+    match timeout_at(clock::to_tokio(deadline), work).await {
+        Ok(result) => result.map(|()| clock::now().since(begun)),
+        Err(_) => Err(DialError::new(Outcome::TRANSIENT, "timed out")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::TcpTransport;
+    use mainstay_core::link::{Link as Machine, LinkConfig};
+
+    #[test]
+    fn a_link_holds_at_most_a_kilobyte_beside_its_transport() {
+        let machine = Machine::new(&LinkConfig::default()).unwrap();
+        let desk = Arc::new(Desk::new("a".into(), "b".into(), machine, None));
+        let transport = Arc::new(TcpTransport::new("127.0.0.1:1"));
+        let task = Task::new(desk, transport).run();
+        // Counts of the two allocations, the handle's own, and tokio's task header.
+        let around = 2 * 16 + 16 + 128;
+        let held = size_of::<Desk>() + size_of_val(&task) + around;
+        assert!(held <= 1024, "{} + {} + {around}", size_of::<Desk>(), size_of_val(&task));
+    }
+}

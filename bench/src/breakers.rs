@@ -39,11 +39,11 @@ pub fn breaker(window: Window) -> Arc<Breaker> {
     Arc::new(Breaker::new(&config).expect("the config is sound"))
 }
 
-#[inline]
+#[inline(always)]
 pub fn call(breaker: &Breaker, failed: bool, at: Moment) {
     let permit = breaker.admit_closed().expect("closed");
     let sample = if failed { Sample::Failure } else { Sample::Success };
-    let transition = breaker.record(permit, sample, Duration::ZERO, || at);
+    let transition = breaker.record(permit, sample, Duration::ZERO, move || at);
     assert!(transition.is_none(), "one failure in ten opens nothing");
 }
 

@@ -1,13 +1,9 @@
 //! Links over real sockets on loopback, and over a scripted transport in paused time.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 #[cfg(feature = "http")]
 mod http;
 mod manager;
 mod scripted;
 #[cfg(feature = "http")]
 mod seed_000;
-#[cfg(feature = "http")]
-mod server;
 mod tcp;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_core::link::{CircuitConfig, LinkConfig};
 use mainstay_core::policy::adaptive_limit::{AdaptiveLimitConfig, Algorithm};
 use mainstay_core::policy::budget::InFlightBudgetConfig;
 use mainstay_core::policy::bulkhead::BulkheadConfig;
-use mainstay_core::policy::call::CallConfig;
-use mainstay_core::policy::gate::GateConfig;
 use mainstay_core::policy::hedge::HedgeConfig;
+use mainstay_core::policy::preset::PolicyConfig;
 use mainstay_core::policy::rate::RateConfig;
 use mainstay_core::policy::throttle::ThrottleConfig;
 use serde::Serialize;
@@ -32,8 +32,10 @@ fn the_page_of_defaults_says_what_the_code_does() {
 /// What the code starts with, by path. A policy that is off is listed with its own defaults too.
 fn code() -> Defaults {
     let mut found = Defaults::new();
-    enter(&mut found, "call", &CallConfig::default());
-    enter(&mut found, "gate", &GateConfig::default());
+    let whole = serde_json::to_value(PolicyConfig::default()).expect("a policy serialises");
+    for (name, value) in whole.as_object().expect("a table") {
+        flatten(&mut found, name, value);
+    }
     enter(&mut found, "gate.budget.in_flight", &InFlightBudgetConfig::default());
     enter(&mut found, "gate.rate", &RateConfig::default());
     enter(&mut found, "gate.bulkhead", &BulkheadConfig::default());
@@ -41,6 +43,8 @@ fn code() -> Defaults {
     enter(&mut found, "gate.adaptive_limit.algorithm", &Algorithm::AIMD);
     enter(&mut found, "gate.throttle", &ThrottleConfig::default());
     enter(&mut found, "gate.hedge", &HedgeConfig::default());
+    enter(&mut found, "link", &LinkConfig::default());
+    enter(&mut found, "link.reconnect.circuit", &CircuitConfig::default());
     found
 }
 

@@ -11,7 +11,9 @@ use backon::Retryable;
 use mainstay::core::policy::call::CallConfig;
 use mainstay::core::policy::gate::GateConfig;
 use mainstay::core::policy::preset::PolicyConfig;
+use mainstay::event::Events;
 use mainstay::gate::Gate;
+use mainstay::operations::Operations;
 use mainstay::retry::Retry;
 use tokio::runtime::Runtime;
 use tokio_retry2::strategy::{ExponentialFactorBackoff, jitter};
@@ -61,11 +63,13 @@ fn rows() -> Vec<Row> {
     let timed = kept(Retry::new(&timed));
     let gate = Gate::new("peer", &GateConfig::default()).expect("the config is sound");
     let gated = kept(Retry::through(&PolicyConfig::default(), gate));
+    let operations: &'static Operations = Box::leak(Box::new(Operations::new(Events::new())));
     vec![
         row("bare call", succeed),
         row("mainstay, retry", move || plain.call(|_| succeed())),
         row("mainstay, retry, deadline and attempt timeout", move || timed.call(|_| succeed())),
         row("mainstay, retry, breaker and budget", move || gated.call(|_| succeed())),
+        row("mainstay, tracked by name", move || operations.execute("bench", plain, |_| succeed())),
         row("backon", || succeed.retry(backon::ExponentialBuilder::new().with_jitter())),
         row("tokio-retry2", || {
             let waits = ExponentialFactorBackoff::from_millis(50, 2.0).map(jitter).take(3);

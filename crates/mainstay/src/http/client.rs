@@ -13,7 +13,9 @@ use reqwest::{Request, Response};
 
 use super::{is_idempotent, status_outcome, transport_outcome};
 use crate::classify::{Attempt, Classify};
+use crate::clock;
 use crate::gate::{Gate, Gates, RegistryError};
+use crate::link::{HttpTransport, Link};
 use crate::retry::{CallError, Retry};
 
 /// An HTTP client under a policy: [`reqwest`] with its own retries off, and ours around it.
@@ -43,6 +45,8 @@ pub struct Client {
     gates: Gates,
     order: PolicyConfig,
     attempt_header: Option<HeaderName>,
+    /// The link whose pool is used and whose health the calls feed.
+    link: Option<(Link, HttpTransport)>,
 }
 
 /// Why a request brought no answer.
@@ -141,7 +145,39 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let order = policy.checked().map_err(ClientError::Config)?;
         let retry = Retry::new(&order.call).map_err(ClientError::Config)?;
-        Ok(Self { inner, retry, gate: order.gate, gates, order, attempt_header: None })
+        Ok(Self { inner, retry, gate: order.gate, gates, order, attempt_header: None, link: None })
+    }
+
+    /// A client whose calls go through the connections of `link`, and feed its health as its own
+    /// probes do: a link learns of a dead peer from the first calls that fail.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use mainstay::core::policy::preset::PolicyConfig;
+    /// use mainstay::gate::Gates;
+    /// use mainstay::http::Client;
+    /// use mainstay::link::{HttpConfig, HttpTransport, Link, LinkOptions};
+    ///
+    /// let transport = HttpTransport::new(HttpConfig::new("http://127.0.0.1:8080"))?;
+    /// let link = Link::open(LinkOptions::new("search"), transport.clone())?;
+    /// let client =
+    ///     Client::through_link(link, transport, &PolicyConfig::default(), Gates::default())?;
+    /// # drop(client);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] when the policy makes no sense or the HTTP library cannot start.
+    pub fn through_link(
+        link: Link,
+        transport: HttpTransport,
+        policy: &PolicyConfig,
+        gates: Gates,
+    ) -> Result<Self, ClientError> {
+        let inner = builder().build().map_err(ClientError::Http)?;
+        let client = Self::over(inner, policy, gates)?;
+        Ok(Self { link: Some((link, transport)), ..client })
     }
 
     /// The same, saying in the header `name` which attempt a request is, for servers that look.
@@ -222,7 +258,24 @@ impl<'a> Sent<'a> {
         if let Some(name) = &self.client.attempt_header {
             request.headers_mut().insert(name.clone(), HeaderValue::from(attempt.number));
         }
-        self.client.inner.execute(request).await.map_err(reqwest::Error::without_url)
+        let Some((link, transport)) = &self.client.link else {
+            let sent = self.client.inner.execute(request).await;
+            return sent.map_err(reqwest::Error::without_url);
+        };
+        // Asked before each attempt: the link replaces a client whose pool it suspects.
+        let client = transport.client().unwrap_or_else(|_| self.client.inner.clone());
+        let begun = clock::now();
+        let result = client.execute(request).await.map_err(reqwest::Error::without_url);
+        link.report(outcome(&result), clock::now().since(begun));
+        result
+    }
+}
+
+/// What a result means for the peer.
+fn outcome(result: &Result<Response, reqwest::Error>) -> Outcome {
+    match result {
+        Ok(answer) => status_outcome(answer.status(), answer.headers(), SystemTime::now()),
+        Err(error) => transport_outcome(error).unwrap_or(Outcome::Permanent),
     }
 }
 
@@ -244,10 +297,7 @@ struct HttpResult {
 
 impl Classify<Response, reqwest::Error> for HttpResult {
     fn classify(&self, result: &Result<Response, reqwest::Error>, _attempt: Attempt) -> Outcome {
-        match result {
-            Ok(answer) => status_outcome(answer.status(), answer.headers(), SystemTime::now()),
-            Err(error) => transport_outcome(error).unwrap_or(Outcome::Permanent),
-        }
+        outcome(result)
     }
 
     fn may_repeat(&self, result: &Result<Response, reqwest::Error>, outcome: Outcome) -> bool {

@@ -219,3 +219,29 @@ async fn an_address_with_a_secret_is_not_shown_in_errors() {
     }
     assert!(!shown.contains("hush"), "{shown}");
 }
+
+#[tokio::test]
+async fn calls_through_a_link_feed_its_health() {
+    use mainstay::core::link::{HealthConfig, LinkConfig, StateName};
+    use mainstay::link::{HttpConfig, HttpTransport, Link, LinkOptions};
+
+    let mut server = Server::start(OK).await;
+    let mut config = HttpConfig::new(server.url());
+    config.system_proxy = false;
+    let transport = HttpTransport::new(config).unwrap();
+    // Probed once an hour: whatever the link learns, it learns from the calls.
+    let hour = Duration::from_secs(3600);
+    let health = HealthConfig { interval: hour, edge_interval: hour, ..HealthConfig::default() };
+    let options = LinkOptions::new("peer").config(LinkConfig { health, ..LinkConfig::default() });
+    let link = Link::open(options, transport.clone()).unwrap();
+    link.connect().await.unwrap();
+    let mut seen = link.watch();
+    let through = Client::through_link(link.clone(), transport, &policy(), Gates::default());
+    let client = through.unwrap();
+    assert_eq!(send(&client, Method::GET, &server.url()).await.unwrap().status(), 200);
+    assert_eq!(server.connections(), 1, "over the link's own connection");
+    server.kill().await;
+    assert!(send(&client, Method::GET, &server.url()).await.is_err());
+    let noticed = seen.wait_for(|view| view.state != StateName::Connected);
+    tokio::time::timeout(Duration::from_secs(5), noticed).await.unwrap().unwrap();
+}

@@ -3,13 +3,16 @@
 //! All decisions are made in [`mainstay_core`]; this crate owns the clock, the sockets and the
 //! tasks, and carries them out under tokio.
 
+pub mod blocking;
 pub mod classify;
 pub mod clock;
 pub mod event;
+pub mod fallback;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod link;
+pub mod operations;
 pub mod retry;
 
 pub use mainstay_core as core;

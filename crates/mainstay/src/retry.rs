@@ -43,7 +43,7 @@ use crate::clock;
 use crate::gate::Gate;
 use attempt::drive;
 pub(crate) use observe::{Nobody, Observe};
-use run::{Next, Run};
+pub(crate) use run::{Next, Run};
 
 /// Retries operations under one policy. Cheap to clone; clones share the gate.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! Links over real sockets on loopback, and over a scripted transport in paused time.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 #[cfg(feature = "http")]
 mod http;
 mod manager;

@@ -1,0 +1,292 @@
+//! Retried operations with a name: list them, cancel them, look back at them.
+//!
+//! A [`Retry`] alone leaves no trace. Run through [`Operations`] each call has an id and a name; it
+//! is listed while it runs, can be cancelled while it runs or waits, tells its events
+//! (`retry.attempt`, `retry.success`, `retry.failed`, `retry.exhausted`, `retry.cancelled`), and
+//! afterwards stays in a bounded history with every attempt's error, delay and duration.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use mainstay::core::policy::call::CallConfig;
+//! use mainstay::operations::Operations;
+//! use mainstay::retry::Retry;
+//!
+//! let operations = Operations::default();
+//! let retry = Retry::new(&CallConfig::default())?;
+//! let answer = operations.execute("sync", &retry, |_| async { Ok::<_, std::io::Error>(42) }).await;
+//! assert_eq!(answer.unwrap(), 42);
+//! assert_eq!(operations.history("sync").len(), 1);
+//! # Ok::<(), mainstay::core::config::ConfigError>(())
+//! # }).unwrap();
+//! ```
+
+mod analytics;
+mod handle;
+mod history;
+mod tracked;
+
+pub use analytics::{Analytics, Burst};
+pub use handle::Operation;
+pub use history::{AttemptRecord, Record};
+pub use tracked::{Status, StatusState};
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mainstay_core::policy::call::Verdict;
+use tracing::Instrument as _;
+
+use crate::classify::{Attempt, Classify};
+use crate::clock;
+use crate::event::Events;
+use crate::retry::{CallError, Failed, Failure, Retry};
+use history::History;
+use tracked::{Tracked, Watch};
+
+/// Operations kept per name.
+const RECORDS_PER_NAME: usize = 100;
+/// Names kept.
+const NAMES: usize = 256;
+
+/// Operations that are listed, cancelled by id, and remembered. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    events: Events,
+    next: AtomicU64,
+    active: Mutex<HashMap<u64, Arc<Tracked>>>,
+    history: Mutex<History>,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self::new(Events::new())
+    }
+}
+
+impl Operations {
+    /// Operations that tell their events to `events`. The last 100 operations of up to 256 names are
+    /// remembered.
+    #[must_use]
+    pub fn new(events: Events) -> Self {
+        Self::with_history(events, NAMES, RECORDS_PER_NAME)
+    }
+
+    /// Operations with another depth of history: `names` names, `records` operations each. The name
+    /// used least recently makes room for a new one.
+    #[must_use]
+    pub fn with_history(events: Events, names: usize, records: usize) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                events,
+                next: AtomicU64::new(1),
+                active: Mutex::default(),
+                history: Mutex::new(History::new(names, records)),
+            }),
+        }
+    }
+
+    /// Where events are told.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
+    /// Runs `op` under `retry` as an operation called `name`.
+    ///
+    /// Dropping the future ends the operation; its history says *cancelled*.
+    ///
+    /// # Errors
+    ///
+    /// See [`Retry::call`]; cancelled by id it fails with [`Verdict::Cancelled`].
+    pub async fn execute<T, E, C, F, Fut>(
+        &self,
+        name: &str,
+        retry: &Retry<C>,
+        op: F,
+    ) -> Result<T, CallError<E>>
+    where
+        E: fmt::Display,
+        C: Classify<T, E>,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let tracked = self.register(name, retry, None);
+        self.run(tracked, retry, op).await
+    }
+
+    /// Runs `op` in a task of its own and answers a handle at once.
+    ///
+    /// Dropping the handle lets the operation go on; [`Operation::cancel`] ends it.
+    pub fn start<T, E, C, F, Fut>(&self, name: &str, retry: &Retry<C>, op: F) -> Operation<T, E>
+    where
+        T: Send + 'static,
+        E: fmt::Display + Send + 'static,
+        C: Classify<T, E> + Clone + Send + Sync + 'static,
+        F: FnMut(Attempt) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        self.schedule(name, Duration::ZERO, retry, op)
+    }
+
+    /// Runs `op` in a task of its own after `delay`, and answers a handle at once. The delay is as
+    /// long as it says, and the operation can be cancelled during it.
+    pub fn schedule<T, E, C, F, Fut>(
+        &self,
+        name: &str,
+        delay: Duration,
+        retry: &Retry<C>,
+        op: F,
+    ) -> Operation<T, E>
+    where
+        T: Send + 'static,
+        E: fmt::Display + Send + 'static,
+        C: Classify<T, E> + Clone + Send + Sync + 'static,
+        F: FnMut(Attempt) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        let at = (!delay.is_zero()).then(|| clock::now().after(delay));
+        let tracked = self.register(name, retry, at);
+        let (this, retry, task) = (self.clone(), retry.clone(), Arc::clone(&tracked));
+        let work = async move {
+            if let Some(at) = at {
+                tokio::select! {
+                    biased;
+                    () = task.cancelled() => return Err(this.cancelled_early(&task)),
+                    () = clock::sleep_until(at) => task.begin(),
+                }
+            }
+            this.run(task, &retry, op).await
+        };
+        Operation::new(tracked, tokio::spawn(work))
+    }
+
+    /// Ends the operation `id`, whether it runs, waits or is scheduled. Answers whether there was
+    /// one.
+    #[expect(clippy::must_use_candidate, reason = "asked for what it does, not what it says")]
+    pub fn cancel(&self, id: u64) -> bool {
+        let tracked = self.active_map().get(&id).cloned();
+        tracked.is_some_and(|tracked| tracked.cancel())
+    }
+
+    /// The status of the operation `id`: one that is active, or one still in the history.
+    #[must_use]
+    pub fn status(&self, id: u64) -> Option<Status> {
+        let tracked = self.active_map().get(&id).cloned();
+        tracked.map(|tracked| tracked.status()).or_else(|| {
+            let history = self.inner.history();
+            history.find(id).map(|(name, record)| Status::past(name, record))
+        })
+    }
+
+    /// All operations that run, wait or are scheduled, oldest first.
+    #[must_use]
+    pub fn active(&self) -> Vec<Status> {
+        let mut all: Vec<_> = self.active_map().values().cloned().collect();
+        all.sort_by_key(|tracked| tracked.id);
+        all.iter().map(|tracked| tracked.status()).collect()
+    }
+
+    /// The names in the history.
+    #[must_use]
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.inner.history().names()
+    }
+
+    /// What is remembered of the operations called `name`, oldest first.
+    #[must_use]
+    pub fn history(&self, name: &str) -> Vec<Record> {
+        self.inner.history().records(name).cloned().collect()
+    }
+
+    /// What the history of `name` says: success by attempt, waiting, patterns of failure.
+    #[must_use]
+    pub fn analytics(&self, name: &str) -> Analytics {
+        Analytics::of(self.inner.history().records(name))
+    }
+
+    fn active_map(&self) -> MutexGuard<'_, HashMap<u64, Arc<Tracked>>> {
+        self.inner.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register<C>(
+        &self,
+        name: &str,
+        retry: &Retry<C>,
+        at: Option<mainstay_core::time::Instant>,
+    ) -> Arc<Tracked> {
+        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let name = self.inner.history().name(name);
+        let endpoint = retry.gate().map(|gate| Arc::clone(gate.name()));
+        let tracked = Tracked::new(id, name, endpoint, retry.config().attempts, at);
+        let tracked = Arc::new(tracked);
+        self.active_map().insert(id, Arc::clone(&tracked));
+        tracked
+    }
+
+    async fn run<T, E, C, F, Fut>(
+        &self,
+        tracked: Arc<Tracked>,
+        retry: &Retry<C>,
+        op: F,
+    ) -> Result<T, CallError<E>>
+    where
+        E: fmt::Display,
+        C: Classify<T, E>,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let span = tracing::info_span!("operation", name = %tracked.name, id = tracked.id);
+        let entry = Entry { inner: &self.inner, tracked: &tracked };
+        let call = retry.call_observed(op, Watch::new(&self.inner.events, &tracked));
+        let result = tokio::select! {
+            biased;
+            () = tracked.cancelled() => Err(cancelled(tracked.attempt())),
+            result = call.instrument(span) => result,
+        };
+        drop(entry);
+        result
+    }
+
+    fn cancelled_early<E>(&self, tracked: &Arc<Tracked>) -> CallError<E> {
+        drop(Entry { inner: &self.inner, tracked });
+        cancelled(0)
+    }
+}
+
+impl Inner {
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cancelled<E>(attempt: u32) -> CallError<E> {
+    let failure = Failure::Cancelled;
+    let last = Failed { attempt, failure, waited: Duration::ZERO, took: None };
+    CallError { verdict: Verdict::Cancelled, last, earlier: Vec::new() }
+}
+
+/// An operation's place among the active ones: whatever ends the operation, dropping it moves the
+/// operation into the history.
+struct Entry<'a> {
+    inner: &'a Inner,
+    tracked: &'a Arc<Tracked>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let mut active = self.inner.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.remove(&self.tracked.id);
+        drop(active);
+        let record = self.tracked.close(&self.inner.events);
+        self.inner.history().push(&self.tracked.name, record);
+    }
+}

@@ -1,0 +1,330 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use mainstay_core::policy::call::Verdict;
+use mainstay_core::policy::outcome::Outcome;
+use mainstay_core::time::Instant;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::history::{AttemptRecord, Record};
+use crate::clock;
+use crate::event::{Events, Kind, RetryEvent, RetryWhat};
+use crate::retry::{Failed, Observe};
+
+/// The longest error text that is kept, in bytes.
+const ERROR_TEXT_MAX: usize = 200;
+/// Failed attempts kept per operation; older ones are counted only.
+const ATTEMPTS_MAX: usize = 16;
+
+/// An operation under way.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    endpoint: Option<Arc<str>>,
+    attempts_max: u32,
+    created: Instant,
+    created_at: SystemTime,
+    is_cancelled: AtomicBool,
+    cancel: Notify,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    state: StatusState,
+    attempt: u32,
+    last_attempt: Option<Instant>,
+    next_attempt: Option<Instant>,
+    waited: Duration,
+    failures: Vec<AttemptRecord>,
+    verdict: Option<Verdict>,
+}
+
+/// What an operation does at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusState {
+    /// It has not begun yet.
+    Scheduled,
+    /// An attempt is under way.
+    Running,
+    /// It waits for its next attempt.
+    Waiting,
+    /// It is over, with a result.
+    Succeeded,
+    /// It is over, without one.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// An operation as others see it. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Its number in this process.
+    pub id: u64,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it does.
+    pub state: StatusState,
+    /// The attempt under way or last made, from 1; 0 before the first.
+    pub attempt: u32,
+    /// How many attempts it may make.
+    pub attempts_max: u32,
+    /// The gate it goes through.
+    pub endpoint: Option<Arc<str>>,
+    /// When it was created.
+    pub created_at_ms: u64,
+    /// When its last attempt began.
+    pub last_attempt_at_ms: Option<u64>,
+    /// When its next attempt begins, while it waits or is scheduled.
+    pub next_attempt_at_ms: Option<u64>,
+    /// Its failed attempts, at most 16.
+    pub errors: Vec<AttemptRecord>,
+}
+
+impl Tracked {
+    pub(super) fn new(
+        id: u64,
+        name: Arc<str>,
+        endpoint: Option<Arc<str>>,
+        attempts_max: u32,
+        at: Option<Instant>,
+    ) -> Self {
+        let state = if at.is_some() { StatusState::Scheduled } else { StatusState::Running };
+        let live = Live {
+            state,
+            attempt: 0,
+            last_attempt: None,
+            next_attempt: at,
+            waited: Duration::ZERO,
+            failures: Vec::new(),
+            verdict: None,
+        };
+        Self {
+            id,
+            name,
+            endpoint,
+            attempts_max,
+            created: clock::now(),
+            created_at: SystemTime::now(),
+            is_cancelled: AtomicBool::new(false),
+            cancel: Notify::new(),
+            live: Mutex::new(live),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels; answers whether this call did it.
+    pub(super) fn cancel(&self) -> bool {
+        let first = !self.is_cancelled.swap(true, Ordering::AcqRel);
+        // A permit is stored, so that a task that has not begun to wait sees it too.
+        self.cancel.notify_one();
+        first
+    }
+
+    pub(super) async fn cancelled(&self) {
+        while !self.is_cancelled.load(Ordering::Acquire) {
+            self.cancel.notified().await;
+        }
+    }
+
+    pub(super) fn begin(&self) {
+        self.live().state = StatusState::Running;
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.live().attempt
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let live = self.live();
+        let wall = |instant: Instant| unix_ms(self.created_at + instant.since(self.created));
+        Status {
+            id: self.id,
+            name: Arc::clone(&self.name),
+            state: live.state,
+            attempt: live.attempt,
+            attempts_max: self.attempts_max,
+            endpoint: self.endpoint.clone(),
+            created_at_ms: unix_ms(self.created_at),
+            last_attempt_at_ms: live.last_attempt.map(wall),
+            next_attempt_at_ms: live.next_attempt.map(wall),
+            errors: live.failures.clone(),
+        }
+    }
+
+    /// Ends it and answers what is remembered.
+    pub(super) fn close(&self, events: &Events) -> Record {
+        let mut live = self.live();
+        let verdict = live.verdict.unwrap_or(Verdict::Cancelled);
+        if verdict == Verdict::Cancelled {
+            tell(self, events, RetryWhat::Cancelled, live.attempt, None, None);
+        }
+        Record {
+            id: self.id,
+            created_at_ms: unix_ms(self.created_at),
+            verdict: verdict.as_str(),
+            succeeded: verdict == Verdict::Succeeded,
+            attempts: live.attempt,
+            attempts_max: self.attempts_max,
+            endpoint: self.endpoint.clone(),
+            took_ms: millis(clock::now().since(self.created)),
+            waited_ms: millis(live.waited),
+            failures: std::mem::take(&mut live.failures),
+        }
+    }
+}
+
+impl Status {
+    /// An operation that is over.
+    pub(super) fn past(name: &Arc<str>, record: &Record) -> Self {
+        let state = match (record.succeeded, record.verdict) {
+            (true, _) => StatusState::Succeeded,
+            (false, "cancelled") => StatusState::Cancelled,
+            (false, _) => StatusState::Failed,
+        };
+        Self {
+            id: record.id,
+            name: Arc::clone(name),
+            state,
+            attempt: record.attempts,
+            attempts_max: record.attempts_max,
+            endpoint: record.endpoint.clone(),
+            created_at_ms: record.created_at_ms,
+            last_attempt_at_ms: None,
+            next_attempt_at_ms: None,
+            errors: record.failures.clone(),
+        }
+    }
+}
+
+/// Follows one call for its [`Tracked`].
+pub(super) struct Watch<'a> {
+    events: &'a Events,
+    tracked: &'a Arc<Tracked>,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) const fn new(events: &'a Events, tracked: &'a Arc<Tracked>) -> Self {
+        Self { events, tracked }
+    }
+
+    fn tell(
+        &self,
+        what: RetryWhat,
+        attempt: u32,
+        delay: Option<Duration>,
+        error: Option<Arc<str>>,
+    ) {
+        tell(self.tracked, self.events, what, attempt, delay, error);
+    }
+}
+
+impl<E: fmt::Display> Observe<E> for Watch<'_> {
+    fn attempt(&mut self, number: u32) {
+        let mut live = self.tracked.live();
+        live.state = StatusState::Running;
+        live.attempt = number;
+        live.last_attempt = Some(if number == 1 { self.tracked.created } else { clock::now() });
+        live.next_attempt = None;
+        drop(live);
+        tracing::debug!(attempt = number, "attempt begins");
+        self.tell(RetryWhat::Attempt, number, None, None);
+    }
+
+    fn failed(&mut self, failed: &Failed<E>, outcome: Outcome) {
+        let error = shortened(&failed.failure);
+        tracing::debug!(attempt = failed.attempt, %error, ?outcome, "attempt failed");
+        metrics::counter!("mainstay_retry_failures_total", "kind" => failed.failure.kind())
+            .increment(1);
+        let mut live = self.tracked.live();
+        live.waited += failed.waited;
+        if live.failures.len() == ATTEMPTS_MAX {
+            live.failures.remove(0);
+        }
+        live.failures.push(AttemptRecord {
+            attempt: failed.attempt,
+            kind: failed.failure.kind(),
+            class: class(outcome),
+            error: Arc::clone(&error),
+            at_ms: unix_ms(SystemTime::now()),
+            waited_ms: millis(failed.waited),
+            took_ms: failed.took.map(millis),
+        });
+        drop(live);
+        self.tell(RetryWhat::Failed, failed.attempt, None, Some(error));
+    }
+
+    fn waiting(&mut self, delay: Duration, until: Instant) {
+        let mut live = self.tracked.live();
+        live.state = StatusState::Waiting;
+        live.next_attempt = Some(until);
+        tracing::debug!(delay_ms = millis(delay), "waiting for the next attempt");
+    }
+
+    fn done(&mut self, verdict: Verdict, attempt: u32) {
+        let mut live = self.tracked.live();
+        live.verdict = Some(verdict);
+        live.attempt = attempt;
+        let error = live.failures.last().map(|failure| Arc::clone(&failure.error));
+        drop(live);
+        if verdict == Verdict::Succeeded {
+            self.tell(RetryWhat::Success, attempt, None, None);
+        } else {
+            tracing::warn!(attempt, verdict = verdict.as_str(), "operation failed");
+            self.tell(RetryWhat::Exhausted, attempt, None, error);
+        }
+    }
+}
+
+fn tell(
+    tracked: &Tracked,
+    events: &Events,
+    what: RetryWhat,
+    attempt: u32,
+    delay: Option<Duration>,
+    error: Option<Arc<str>>,
+) {
+    events.send(|| {
+        let operation = Arc::clone(&tracked.name);
+        Kind::Retry(RetryEvent { what, operation, id: tracked.id, attempt, delay, error })
+    });
+}
+
+/// The class of an outcome in one word, for patterns of failure.
+const fn class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "success",
+        Outcome::Refused => "refused",
+        Outcome::Permanent => "permanent",
+        Outcome::Transient { .. } => "transient",
+        Outcome::Elsewhere => "elsewhere",
+        Outcome::Throttled { .. } => "throttled",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::Abandoned => "abandoned",
+    }
+}
+
+/// The error as text, cut at a character boundary.
+fn shortened(error: &impl fmt::Display) -> Arc<str> {
+    let text = error.to_string();
+    let fits = |(at, character): &(usize, char)| at + character.len_utf8() <= ERROR_TEXT_MAX;
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(at, c)| at + c.len_utf8());
+    text[..end].into()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unix_ms(at: SystemTime) -> u64 {
+    millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}

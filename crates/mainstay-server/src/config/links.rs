@@ -191,7 +191,11 @@ fn target(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option
         at.refuse("token_env", "is for http:// and https:// links only".into(), problems);
     }
     if let Some(path) = section.health_path.as_deref().filter(|path| !path.starts_with('/')) {
-        at.refuse("health_path", format!("is {path:?}, allowed: a path such as \"/health\""), problems);
+        at.refuse(
+            "health_path",
+            format!("is {path:?}, allowed: a path such as \"/health\""),
+            problems,
+        );
     }
     if let Some(probe) = section.probe.as_deref().filter(|probe| parse_probe(probe).is_none()) {
         at.refuse("probe", format!("is {probe:?}, allowed: connect, held"), problems);

@@ -98,9 +98,10 @@ impl Sources<'_> {
     /// The token, from wherever it is named. It is never shown.
     fn token(&self, file: &File, problems: &mut Problems) -> (Option<Secret>, Origin) {
         let variable = variable("server.token");
-        let direct = self.environment.get(&variable).map(|text| {
-            (Some(Secret::new(text)), Origin::Environment(variable))
-        });
+        let direct = self
+            .environment
+            .get(&variable)
+            .map(|text| (Some(Secret::new(text)), Origin::Environment(variable)));
         let (name, named) = self.pick("server.token_env", None, file.server.token_env.clone(), "");
         let indirect = || {
             (!name.is_empty()).then(|| {
@@ -164,9 +165,14 @@ impl Settings {
             }),
             data_dir: PathBuf::from(&data.value),
             token,
-            shutdown_deadline: from.parsed(&stop, "1ms to a year, such as \"10s\"", problems, |text| {
-                duration::parse(text).ok().filter(|time| !time.is_zero() && *time <= LONGEST)
-            }),
+            shutdown_deadline: from.parsed(
+                &stop,
+                "1ms to a year, such as \"10s\"",
+                problems,
+                |text| {
+                    duration::parse(text).ok().filter(|time| !time.is_zero() && *time <= LONGEST)
+                },
+            ),
             level: level.value.clone(),
             format: from.parsed(&format, "text, json", problems, |text| match text {
                 "text" => Some(LogFormat::Text),

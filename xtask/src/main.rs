@@ -1,2 +1,91 @@
-//! The project's own commands: `cargo xtask test`, and more to come.
-fn main() {}
+//! The project's own commands. `cargo xtask --help` lists them.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
+
+mod install;
+mod peers;
+mod step;
+mod suite;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The project's own commands.
+
+usage: cargo xtask <command> [options]
+
+  test                   every check of this repository, cheap ones first (`ci` is the same)
+  tidy                   the rules that no compiler checks: arrows, sizes, names, promises
+  bench [--write] [part] cost beside peers and bounds, in one run; part is a section's name
+  conformance [--write] [--ours]
+                         which promises hold for us and for the libraries beside us
+
+  --write                also write the tables into docs/
+  --help                 this text, or a command's own
+";
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    let wants_help = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
+    let root = root();
+    let result = match command.as_str() {
+        "test" | "ci" if wants_help => say(suite::HELP),
+        "tidy" if wants_help => say(tidy::HELP),
+        "bench" if wants_help => say(peers::BENCH_HELP),
+        "conformance" if wants_help => say(peers::CONFORMANCE_HELP),
+        "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
+        "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
+        "bench" => peers::bench(&root, &arguments),
+        "conformance" => peers::conformance(&root, &arguments),
+        "--help" | "-h" | "help" => say(HELP),
+        "" => Err(Failure::Usage(HELP.into())),
+        other => Err(Failure::Usage(format!("there is no command `{other}`\n\n{HELP}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Check(text)) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Environment(text)) => {
+            eprintln!("error: {text}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Why a command did not succeed, by who must act.
+#[derive(Debug)]
+enum Failure {
+    /// The person who typed the command.
+    Usage(String),
+    /// The person who changed the code.
+    Check(String),
+    /// The person who owns the machine.
+    Environment(String),
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    print!("{text}");
+    Ok(())
+}
+
+fn no_more(arguments: &[String]) -> Result<(), Failure> {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => Err(Failure::Usage(format!("unknown argument `{argument}`, see --help"))),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -26,6 +26,17 @@ pub struct Attempt {
 pub trait Classify<T, E> {
     /// The class of `result`, which `attempt` brought.
     fn classify(&self, result: &Result<T, E>, attempt: Attempt) -> Outcome;
+
+    /// Whether the operation may be run again after `result`, of this class: not when it must not
+    /// take effect twice, and may have. The class still counts for the peer's health.
+    fn may_repeat(&self, _result: &Result<T, E>, _outcome: Outcome) -> bool {
+        true
+    }
+
+    /// Whether the operation may be run again after it was given up at its timeout.
+    fn may_repeat_after_timeout(&self) -> bool {
+        true
+    }
 }
 
 impl<T, E, F: Fn(&Result<T, E>, Attempt) -> Outcome> Classify<T, E> for F {

@@ -4,6 +4,8 @@
 //! tasks, and carries them out under tokio.
 
 pub mod blocking;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod classify;
 pub mod clock;
 pub mod event;
@@ -11,8 +13,11 @@ pub mod fallback;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod lag;
 pub mod link;
 pub mod operations;
 pub mod retry;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use mainstay_core as core;

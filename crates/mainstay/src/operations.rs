@@ -237,7 +237,7 @@ impl Operations {
         &self,
         tracked: Arc<Tracked>,
         retry: &Retry<C>,
-        op: F,
+        mut op: F,
     ) -> Result<T, CallError<E>>
     where
         E: fmt::Display,
@@ -247,7 +247,10 @@ impl Operations {
     {
         let span = tracing::info_span!("operation", name = %tracked.name, id = tracked.id);
         let entry = Entry { inner: &self.inner, tracked: &tracked };
-        let call = retry.call_observed(op, Watch::new(&self.inner.events, &tracked));
+        let traced = |attempt: Attempt| {
+            op(attempt).instrument(tracing::debug_span!("attempt", number = attempt.number))
+        };
+        let call = retry.call_observed(traced, Watch::new(&self.inner.events, &tracked));
         let result = tokio::select! {
             biased;
             () = tracked.cancelled() => Err(cancelled(tracked.attempt())),

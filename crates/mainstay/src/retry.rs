@@ -41,7 +41,7 @@ use mainstay_core::policy::preset::{Order, PolicyConfig};
 use crate::classify::{Attempt, Classify, EveryError};
 use crate::clock;
 use crate::gate::Gate;
-use attempt::drive;
+pub(crate) use attempt::drive;
 pub(crate) use observe::{Nobody, Observe};
 pub(crate) use run::{Next, Run};
 
@@ -135,6 +135,18 @@ impl<C> Retry<C> {
         }
         nested.rules = CallRules::new(&nested.config).expect("a stricter policy makes sense");
         nested
+    }
+
+    /// The same with one attempt: for what cannot be repeated.
+    ///
+    /// # Panics
+    ///
+    /// Never: one attempt is a policy that makes sense.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.config.attempts = 1;
+        self.rules = CallRules::new(&self.config).expect("a stricter policy makes sense");
+        self
     }
 
     /// Runs `op` until it works, is not worth another try, or a limit is reached.

@@ -210,18 +210,18 @@ impl Backoff {
             let doubled = 1_u64.checked_shl(exponent).unwrap_or(u64::MAX);
             return self.base.saturating_mul(doubled).min(self.cap);
         }
-        let mut value = u128::from(self.base);
+        // Square and multiply in millionths. What saturates lies far above any cap.
+        let mut value = u128::from(self.base) * 1_000_000;
         let mut power = u128::from(self.factor.ppm());
-        let cap = u128::from(self.cap);
-        // Square and multiply in millionths. Both `value` and `power` are held far below 2¹²⁷.
+        let cap = u128::from(self.cap) * 1_000_000;
         while exponent > 0 && value < cap {
             if exponent & 1 == 1 {
                 value = value.saturating_mul(power) / 1_000_000;
             }
-            power = (power.saturating_mul(power) / 1_000_000).min(1 << 60);
+            power = power.saturating_mul(power) / 1_000_000;
             exponent >>= 1;
         }
-        u64::try_from(value.min(cap)).unwrap_or(self.cap)
+        u64::try_from(value.min(cap) / 1_000_000).unwrap_or(self.cap)
     }
 }
 

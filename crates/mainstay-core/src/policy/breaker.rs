@@ -269,10 +269,8 @@ impl Breaker {
     #[inline]
     pub fn admit_closed(&self) -> Option<Permit> {
         let word = self.load();
-        match word.code() {
-            Code::Closed | Code::Disabled => Some(Permit::plain(word)),
-            Code::Ramping | Code::Open | Code::HalfOpen | Code::Forced => None,
-        }
+        let admits = word.code() == Code::Closed || word.code() == Code::Disabled;
+        admits.then(|| Permit::plain(word))
     }
 
     /// Asks whether a call may pass at this moment.
@@ -306,6 +304,36 @@ impl Breaker {
         elapsed: Duration,
         at: impl FnOnce() -> Moment,
     ) -> Option<Transition> {
+        // The common case, small enough to become a part of the caller: a success that can tip
+        // nothing.
+        let word = self.load();
+        if matches!(sample, Sample::Success) && word.is_closed_in(permit.generation) {
+            if let Calls::Count { size, failed, slow: None } = &self.calls {
+                if !permit.counted_slow && self.count_plain_success(word, *size, failed) {
+                    return None;
+                }
+            } else if word.data() == 0 {
+                if matches!(self.calls, Calls::Off) {
+                    return None;
+                }
+                if !self.rules.tells_slow() {
+                    return self.enter_success(permit.generation, at());
+                }
+            }
+        }
+        self.record_any(permit.packed(), sample, elapsed, at)
+    }
+
+    /// [`record`](Self::record) for whatever is not its common case.
+    #[inline(never)]
+    fn record_any(
+        &self,
+        packed: (u64, u64),
+        sample: Sample,
+        elapsed: Duration,
+        at: impl FnOnce() -> Moment,
+    ) -> Option<Transition> {
+        let permit = Permit::unpacked(packed);
         let word = self.load();
         if word.generation() != permit.generation {
             return None;
@@ -313,13 +341,6 @@ impl Breaker {
         let slow = !permit.counted_slow && nanos(elapsed) >= self.rules.slow_ns;
         match word.code() {
             Code::Closed | Code::Ramping => {
-                // The common case first: nothing to write, nothing to judge.
-                if matches!(sample, Sample::Success)
-                    && matches!(self.calls, Calls::Off)
-                    && word.data() == 0
-                {
-                    return None;
-                }
                 self.record_closed(word, permit.counted_slow, sample, slow, at)
             }
             // A probe counted as slow has had its verdict.
@@ -365,11 +386,13 @@ impl Breaker {
         public(self.load().code())
     }
 
+    #[inline]
     fn load(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }
 
     /// Replaces `old` by `new` unless somebody was faster.
+    #[inline]
     fn swap(&self, old: Word, new: Word) -> bool {
         self.word.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -411,6 +434,21 @@ impl Breaker {
 impl Permit {
     const fn plain(word: Word) -> Self {
         Self { lease: 0, generation: word.generation(), slot: 0, counted_slow: false }
+    }
+
+    /// The permit as two words, which travel in registers: a permit in memory would cost the common
+    /// case of `record`, which never looks at it, its stores.
+    #[inline]
+    const fn packed(self) -> (u64, u64) {
+        let counted_slow = self.counted_slow as u64;
+        (self.lease, self.generation as u64 | (self.slot as u64) << 32 | counted_slow << 40)
+    }
+
+    /// The inverse of [`packed`](Self::packed).
+    #[expect(clippy::cast_possible_truncation, reason = "taking the parts that were put together")]
+    const fn unpacked((lease, rest): (u64, u64)) -> Self {
+        let counted_slow = rest >> 40 != 0;
+        Self { lease, generation: rest as u32, slot: (rest >> 32) as u8, counted_slow }
     }
 }
 

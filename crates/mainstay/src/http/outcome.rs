@@ -65,7 +65,14 @@ pub fn transport_outcome(error: &reqwest::Error) -> Option<Outcome> {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        // An `io::Error` names as its source not what it wraps, but that one's source.
+        let wrapped = (*error).downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => (*error).source(),
+        }
+    })
 }
 
 fn io_cause(error: &reqwest::Error) -> Option<&std::io::Error> {
@@ -73,13 +80,10 @@ fn io_cause(error: &reqwest::Error) -> Option<&std::io::Error> {
 }
 
 /// Whether TLS refused the peer: trying again shows the same certificate.
-fn is_tls(error: &reqwest::Error) -> bool {
+pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let rustls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let rustls = rustls.or_else(|| cause.downcast_ref::<rustls::Error>());
         matches!(
-            rustls,
+            cause.downcast_ref::<rustls::Error>(),
             Some(
                 rustls::Error::InvalidCertificate(_)
                     | rustls::Error::InvalidCertRevocationList(_)

@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -6,11 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use mainstay_core::config::{ConfigError, duration_from};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use reqwest::{Client, StatusCode, Url};
+
+use crate::http::{is_tls, retry_after};
 
 use super::pool::{CountLayer, PoolStats, Tally};
 use super::transport::{DialError, Transport};
@@ -191,18 +192,11 @@ impl HttpTransport {
     }
 
     fn build(&self) -> Result<Client, reqwest::Error> {
-        // An application that installed a provider of its own keeps it.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let config = &self.shared.config;
-        let builder = Client::builder()
+        let builder = crate::http::builder()
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
             .pool_idle_timeout(config.pool_idle)
-            .http2_keep_alive_interval(Duration::from_secs(15))
-            .http2_keep_alive_timeout(Duration::from_secs(5))
-            .http2_keep_alive_while_idle(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
             .connector_layer(CountLayer(self.shared.tally.clone()));
         let builder = if config.system_proxy { builder } else { builder.no_proxy() };
         builder.build()
@@ -296,7 +290,7 @@ impl Drop for UnderWay<'_> {
 
 /// What an answer to a health check says.
 fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
-    let hint = retry_after(headers);
+    let hint = retry_after(headers, SystemTime::now());
     match status.as_u16() {
         200..=299 => Outcome::Success,
         401 | 403 => Outcome::Refused,
@@ -308,42 +302,17 @@ fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// The header's seconds or date, as a wait from now.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
 fn failed(error: reqwest::Error) -> DialError {
-    let refused = error.is_builder() || is_bad_certificate(&error);
+    let refused = error.is_builder() || is_tls(&error);
     let outcome = if refused { Outcome::Permanent } else { Outcome::TRANSIENT };
     let what = if error.is_connect() { "cannot connect" } else { "the request failed" };
     DialError::new(outcome, what).because(error)
 }
 
-/// Whether TLS refused the peer's certificate: trying again cannot help.
-fn is_bad_certificate(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-            return true;
-        }
-        // An `io::Error` names as its source not what it wraps, but that one's source.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::http::header::RETRY_AFTER;
 
     #[test]
     fn answers_are_read_as_they_are_meant() {
@@ -368,9 +337,6 @@ mod tests {
             assert_eq!(outcome(status, &headers("7")), wanted, "{status}");
         }
         assert_eq!(outcome(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), Outcome::TRANSIENT);
-        let past = headers("Wed, 21 Oct 2015 07:28:00 GMT");
-        assert_eq!(retry_after(&past), Some(Duration::ZERO));
-        assert_eq!(retry_after(&headers("soon")), None);
     }
 
     #[test]

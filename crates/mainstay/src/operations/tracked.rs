@@ -279,6 +279,11 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
         live.attempt = attempt;
         let error = live.failures.last().map(|failure| Arc::clone(&failure.error));
         drop(live);
+        // Labelled by how it ended and nothing else: names of operations are not bounded.
+        metrics::counter!("mainstay_operations_total", "verdict" => verdict.as_str()).increment(1);
+        metrics::histogram!("mainstay_operation_seconds")
+            .record(clock::now().since(self.tracked.created).as_secs_f64());
+        metrics::histogram!("mainstay_operation_attempts").record(f64::from(attempt));
         if verdict == Verdict::Succeeded {
             self.tell(RetryWhat::Success, attempt, None, None);
         } else {

@@ -140,9 +140,13 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         C: Classify<T, E>,
     {
         self.extra = None;
-        let (outcome, timed_out) = match &result {
-            Ok(result) => (self.retry.classify.classify(result, attempt), false),
-            Err(Elapsed) => (Outcome::TRANSIENT, true),
+        let classify = &self.retry.classify;
+        let (outcome, timed_out, may_repeat) = match &result {
+            Ok(result) => {
+                let outcome = classify.classify(result, attempt);
+                (outcome, false, classify.may_repeat(result, outcome))
+            }
+            Err(Elapsed) => (Outcome::TRANSIENT, true, classify.may_repeat_after_timeout()),
         };
         if let Some(permit) = permit {
             permit.end(outcome, timed_out);
@@ -157,7 +161,8 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         };
         let took = self.is_timed.then(|| (self.now)().since(self.begun));
         let failed = Failed { attempt: attempt.number, failure, waited: self.waited, took };
-        self.next(value, failed, outcome)
+        // What must not be repeated is final for the call, whatever it was for the peer.
+        self.next(value, failed, if may_repeat { outcome } else { Outcome::Permanent })
     }
 
     fn succeeded<T>(&mut self, value: T) -> Next<T, E> {

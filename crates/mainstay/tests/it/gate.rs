@@ -205,3 +205,21 @@ async fn u02_a_place_is_given_back_once_also_across_a_reload() {
     drop(two);
     assert_eq!(gate.view().in_flight, Some((0, 3)));
 }
+
+/// The runtime's own lag is measured on the real clock: a paused one is never late.
+#[tokio::test]
+async fn a_runtime_that_is_late_is_a_source_of_pressure() {
+    let gates = Gates::default();
+    let config = GateConfig { breaker: None, measure: true, ..GateConfig::default() };
+    let gate = gates.get_or_create("peer", &config).unwrap();
+    let _watch = mainstay::lag::LagWatch::start(gates);
+    let pressure = || gate.pressure(mainstay::clock::now(), SECOND).share().as_f64();
+    tokio::task::yield_now().await;
+    assert!(pressure() < 0.5, "{}", pressure());
+    // Blocks the only thread of the runtime for longer than the watch's period.
+    std::thread::sleep(mainstay::lag::PERIOD + Duration::from_millis(150));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(pressure() > 0.99, "{}", pressure());
+}

@@ -6,6 +6,4 @@ mod manager;
 mod scripted;
 #[cfg(feature = "http")]
 mod seed_000;
-#[cfg(feature = "http")]
-mod server;
 mod tcp;

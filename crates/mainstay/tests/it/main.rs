@@ -1,12 +1,24 @@
 //! Integration tests of the drivers.
 
 #[cfg(test)]
+#[cfg(feature = "cache")]
+mod cache;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hedge;
+#[cfg(test)]
+#[cfg(feature = "http")]
+mod http;
 #[cfg(test)]
 mod link;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod retry;
+#[cfg(test)]
+#[cfg(feature = "http")]
+mod server;
+#[cfg(test)]
+#[cfg(feature = "tower")]
+mod tower;

@@ -324,8 +324,8 @@ fn the_blocking_executor_decides_alike() {
     let retry = Retry::new(&config).unwrap();
     let mut slept = Vec::new();
     // The clock is the real one, so the sleeper says what it was asked and then really waits for it
-    // in one piece that is as short as the policy's.
-    let quick = BackoffConfig { base: Duration::from_micros(10), ..config.backoff };
+    // in one piece: long enough that no slow moment of the machine uses it up beforehand.
+    let quick = BackoffConfig { base: Duration::from_millis(5), ..config.backoff };
     let quick = Retry::new(&CallConfig { backoff: quick, ..config }).unwrap();
     let error = mainstay::blocking::call_by(
         &quick,

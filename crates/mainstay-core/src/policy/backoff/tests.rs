@@ -37,6 +37,19 @@ fn r07_the_first_delay_is_the_base_and_each_doubles_to_the_cap() {
 }
 
 #[test]
+fn r01_a_steep_ceiling_under_a_distant_cap_grows_all_the_way() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    for factor in [Ratio::percent(10_000), Ratio::percent(150), Ratio::from_ppm(1_000_001)] {
+        let (base, cap) = (Duration::from_nanos(1_000), year);
+        let config =
+            BackoffConfig { base, cap, factor, jitter: Jitter::None, ..BackoffConfig::default() };
+        let backoff = Backoff::new(&config).unwrap();
+        let waits = (1..5_000).map(|n| backoff.delay(n, Duration::ZERO, Pressure::NONE, 0));
+        assert!(waits.is_sorted(), "factor {factor}");
+    }
+}
+
+#[test]
 fn linear_adds_the_increment_which_is_the_base_by_default() {
     let plain = config(Strategy::Linear, Jitter::None);
     check(&plain, 1, 1_000, 1_000);

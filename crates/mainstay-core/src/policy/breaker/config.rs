@@ -219,6 +219,7 @@ impl Rules {
         Duration::from_nanos(self.cap_ns)
     }
 
+    #[inline]
     pub(super) const fn tells_slow(&self) -> bool {
         self.slow_ns != u64::MAX
     }

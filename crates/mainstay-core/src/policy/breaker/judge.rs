@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::window::{Calls, Sums};
+use super::window::{Bank, Calls, Sums};
 use super::word::{Code, Counts, Word, until_data};
 use super::{Breaker, Cause, Transition, public};
 use crate::config::Ratio;
@@ -51,6 +51,38 @@ impl Breaker {
             return None;
         }
         self.enter(seen.generation(), claimed, Entry { failed, slow }, at)
+    }
+
+    /// Counts a success in a full count window of `size`, where it can tip nothing; `false` when
+    /// this is not the case, or somebody else was faster, and nothing was counted.
+    ///
+    /// What the next word is made of is tested, not calculated: the processor predicts the tests,
+    /// and only an addition stands between the load and the compare-and-swap. Few instructions
+    /// matter here: the next compare-and-swap waits until all of them are done.
+    #[inline]
+    pub(super) fn count_plain_success(&self, seen: Word, size: u32, failed: &Bank) -> bool {
+        let Some(position) = seen.position_when_filled(size) else { return false };
+        let next = if position + 1 < size {
+            seen.next_position()
+        } else if u32::from(self.rules.minimum) < size {
+            seen.with(Counts { filled: size, position: 0, consecutive: 0 }.data())
+        } else {
+            // The last of a first lap may be the one that reaches the minimum, see `enter`.
+            return false;
+        };
+        if !self.swap(seen, next) {
+            return false;
+        }
+        failed.clear(position, seen.generation());
+        true
+    }
+
+    /// Counts a success that ends no row of failures and is not slow, in a time window.
+    #[inline(never)]
+    pub(super) fn enter_success(&self, generation: u32, at: Moment) -> Option<Transition> {
+        let nothing = Counts { filled: 0, position: 0, consecutive: 0 };
+        let good = Entry { failed: false, slow: false };
+        self.enter(generation, nothing, good, Lazy::new(|| at))
     }
 
     /// Counts a call in flight as slow.

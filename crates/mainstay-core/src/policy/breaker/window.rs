@@ -99,6 +99,18 @@ impl Bank {
         self.adjust(generation, if set { 1 } else { u32::MAX });
     }
 
+    /// Clears the bit of the call that claimed `position` in `generation`; mostly it is clear.
+    ///
+    /// A tally of zero says so without a look at the lanes. So a failure that is written but not
+    /// tallied for a whole lap may stay for one lap more, as one that is written a lap late does.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the count is the low half")]
+    pub(super) fn clear(&self, position: u32, generation: u32) {
+        if self.tally.load(Ordering::Relaxed) as u32 != 0 {
+            self.write(position, generation, false);
+        }
+    }
+
     /// Adds `step` (1, or `u32::MAX` for −1) to the tally of `generation`.
     #[expect(clippy::cast_possible_truncation, reason = "taking the halves of the tally")]
     fn adjust(&self, generation: u32, step: u32) {

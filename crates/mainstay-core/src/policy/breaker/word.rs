@@ -53,6 +53,28 @@ impl Word {
         Self(self.0 & !DATA_MASK | (data & DATA_MASK))
     }
 
+    /// Whether it is closed, in this generation.
+    #[inline]
+    pub(super) const fn is_closed_in(self, generation: u32) -> bool {
+        self.0 & !DATA_MASK == Self::new(Code::Closed, generation, 0).0
+    }
+
+    /// While closed: the position, if so many calls as fit are in the window. Both in one
+    /// subtraction, since they are neighbours in the word.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the data beyond are zero")]
+    pub(super) const fn position_when_filled(self, size: u32) -> Option<u32> {
+        let above = (self.0 as u32 >> 8).wrapping_sub(size << 12);
+        if above < 1 << 12 { Some(above) } else { None }
+    }
+
+    /// While closed: the next position of the window, and no failure in a row. The position must
+    /// not be the last of its field.
+    #[inline]
+    pub(super) const fn next_position(self) -> Self {
+        Self((self.0 & !0xFF) + (1 << 8))
+    }
+
     /// The next generation, in another state.
     pub(super) const fn next(self, code: Code, data: u64) -> Self {
         Self::new(code, self.generation().wrapping_add(1), data)

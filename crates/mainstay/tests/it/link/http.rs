@@ -8,7 +8,7 @@ use mainstay::link::{
 };
 use tokio::sync::broadcast::Receiver;
 
-use super::server::{Mode, OK, Server};
+use crate::server::{Mode, OK, Server};
 
 fn quick() -> LinkConfig {
     let dial_timeout = Duration::from_millis(200);

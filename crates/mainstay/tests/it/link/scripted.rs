@@ -1,5 +1,7 @@
 //! A transport that does what the test says, in paused time.
 
+mod transport;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,115 +9,11 @@ use std::time::Duration;
 use mainstay::clock;
 use mainstay::core::bits::bits;
 use mainstay::core::policy::outcome::Outcome;
-use mainstay::core::time::Instant;
 use mainstay::event::{Events, Kind};
 use mainstay::link::{
-    ConnectError, DialError, FailReason, Link, LinkConfig, LinkOptions, StateName, SuspendReason,
-    Transport, What,
+    ConnectError, FailReason, Link, LinkConfig, LinkOptions, StateName, SuspendReason, What,
 };
-use tokio::sync::Notify;
-
-/// What the transport does when it is asked.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    Ok,
-    /// Connects, and breaks at once.
-    Flap,
-    Hang,
-    Fail(Outcome),
-    Panic,
-}
-
-#[derive(Clone)]
-struct Scripted(Arc<Script>);
-
-struct Script {
-    dial: Mutex<Answer>,
-    probe: Mutex<Answer>,
-    dials: AtomicUsize,
-    probes: AtomicUsize,
-    closes: AtomicUsize,
-    cut: Notify,
-    hang_close: bool,
-}
-
-impl Scripted {
-    fn new(dial: Answer) -> Self {
-        Self::with(dial, false)
-    }
-
-    fn with(dial: Answer, hang_close: bool) -> Self {
-        Self(Arc::new(Script {
-            dial: Mutex::new(dial),
-            probe: Mutex::new(Answer::Ok),
-            dials: AtomicUsize::new(0),
-            probes: AtomicUsize::new(0),
-            closes: AtomicUsize::new(0),
-            cut: Notify::new(),
-            hang_close,
-        }))
-    }
-
-    fn dials(&self) -> usize {
-        self.0.dials.load(Ordering::SeqCst)
-    }
-
-    fn probes(&self) -> usize {
-        self.0.probes.load(Ordering::SeqCst)
-    }
-
-    fn turn(&self, dial: Answer) {
-        *self.0.dial.lock().unwrap() = dial;
-    }
-
-    fn link(&self, config: LinkConfig) -> Link {
-        Link::open(LinkOptions::new("scripted").config(config), self.clone()).unwrap()
-    }
-}
-
-async fn act(answer: Answer) -> Result<(), DialError> {
-    match answer {
-        Answer::Ok | Answer::Flap => Ok(()),
-        Answer::Hang => std::future::pending().await,
-        Answer::Panic => panic!("a transport's own bug"),
-        Answer::Fail(outcome) => Err(DialError::new(outcome, "scripted")),
-    }
-}
-
-impl Transport for Scripted {
-    fn target(&self) -> String {
-        "script".into()
-    }
-
-    async fn dial(&self, _: Instant) -> Result<(), DialError> {
-        self.0.dials.fetch_add(1, Ordering::SeqCst);
-        let answer = *self.0.dial.lock().unwrap();
-        if matches!(answer, Answer::Flap) {
-            self.0.cut.notify_one();
-        }
-        act(answer).await
-    }
-
-    async fn probe(&self, _: Instant) -> Result<(), DialError> {
-        self.0.probes.fetch_add(1, Ordering::SeqCst);
-        let answer = *self.0.probe.lock().unwrap();
-        act(answer).await
-    }
-
-    async fn lost(&self) -> DialError {
-        self.0.cut.notified().await;
-        DialError::new(Outcome::TRANSIENT, "cut")
-    }
-
-    async fn close(&self) {
-        self.0.closes.fetch_add(1, Ordering::SeqCst);
-        if self.0.hang_close {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn abandon(&self) {}
-}
+use transport::{Answer, Scripted};
 
 async fn until(link: &Link, state: StateName) {
     let mut watch = link.watch();

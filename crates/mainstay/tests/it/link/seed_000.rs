@@ -10,7 +10,7 @@ use mainstay::link::{
 };
 use tokio::sync::broadcast::Receiver;
 
-use super::server::{Mode, OK, Server};
+use crate::server::{Mode, OK, Server};
 
 /// The seed's numbers, a hundred times faster.
 fn config() -> LinkConfig {

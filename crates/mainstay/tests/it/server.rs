@@ -107,7 +107,7 @@ async fn talk(mut stream: TcpStream, seen: Arc<Seen>) {
     let mut head = Vec::new();
     let mut buffer = [0_u8; 1024];
     loop {
-        while !head.ends_with(b"\r\n\r\n") {
+        while !head.windows(4).any(|four| four == b"\r\n\r\n") {
             match stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return,
                 Ok(n) => head.extend_from_slice(&buffer[..n]),

@@ -4,6 +4,8 @@
 
 #![cfg(loom)]
 
+mod breaker;
+
 use core::time::Duration;
 
 use loom::sync::Arc;

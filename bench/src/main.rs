@@ -1,0 +1,52 @@
+//! What Mainstay costs, beside its peers and beside the bounds of the machine.
+//!
+//! Everything is measured in one run, interleaved, so that ratios mean something on any machine.
+
+mod allocations;
+mod breakers;
+mod executor;
+mod limits;
+mod measure;
+mod memory;
+mod peers;
+mod report;
+mod windows;
+
+use std::process::ExitCode;
+
+use report::{Report, Section};
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let write = arguments.iter().any(|argument| argument == "--write");
+    arguments.retain(|argument| argument != "--write");
+    let part = arguments.first().map_or("", String::as_str);
+    if part.starts_with("--") || arguments.len() > 1 || (write && !part.is_empty()) {
+        eprintln!("usage: bench [--write] | bench <part of a section's name>");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::default();
+    for section in sections().into_iter().filter(|section| section.name.contains(part)) {
+        println!("{}", report.add(section));
+    }
+    if part.is_empty() {
+        println!("{}", report.targets());
+    }
+    if write {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+        if let Err(error) = std::fs::write(path, report.page()) {
+            eprintln!("docs/performance.md cannot be written: {error}");
+            return ExitCode::from(3);
+        }
+    }
+    if report.misses_a_target() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn sections() -> Vec<Section> {
+    let mut sections = breakers::sections();
+    sections.extend(windows::sections());
+    sections.extend(limits::sections());
+    sections.extend(executor::sections());
+    sections.push(memory::section());
+    sections
+}

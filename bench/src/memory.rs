@@ -1,0 +1,49 @@
+//! Bytes a breaker takes: its own and what it allocates.
+
+use std::time::Duration;
+
+use failsafe::Config;
+use mainstay_core::policy::breaker::{Breaker, BreakerConfig, Window};
+use recloser::Recloser;
+
+use crate::allocations::counted;
+use crate::peers::{call_tower_resilience, tower_resilience};
+use crate::report::{Content, Section};
+
+pub fn section() -> Section {
+    let ten = Duration::from_secs(10);
+    let sizes = vec![
+        ("mainstay, failures in a row".into(), ours(Window::Off)),
+        ("mainstay, 100 calls".into(), ours(Window::Count(100))),
+        ("mainstay, 1000 calls".into(), ours(Window::Count(1000))),
+        ("mainstay, 4000 calls".into(), ours(Window::Count(4000))),
+        ("mainstay, 10 time buckets".into(), ours(Window::Time(ten))),
+        ("recloser, 100 calls".into(), bytes(|| Recloser::custom().closed_len(100).build())),
+        ("failsafe, default".into(), bytes(|| Config::new().build())),
+        (
+            "tower-resilience, 100 calls made".into(),
+            bytes(|| {
+                let mut service = tower_resilience(|builder| builder.sliding_window_size(100));
+                for _ in 0..100 {
+                    call_tower_resilience(&mut service, Ok(()));
+                }
+                service
+            }),
+        ),
+    ];
+    let note = "With three probes, the default; recloser makes no room for any before it opens.";
+    Section { name: "memory of a breaker", note, content: Content::Sizes(sizes) }
+}
+
+fn ours(window: Window) -> u64 {
+    bytes(|| {
+        let config = BreakerConfig { window, ..BreakerConfig::default() };
+        Breaker::new(&config).expect("the config is sound")
+    })
+}
+
+fn bytes<T>(make: impl FnOnce() -> T) -> u64 {
+    let (made, allocated) = counted(make);
+    drop(made);
+    allocated.bytes + size_of::<T>() as u64
+}

@@ -1,0 +1,180 @@
+//! Tables and targets.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use crate::measure::{Figure, Row, measure};
+
+/// A table of figures that are compared with each other.
+pub struct Section {
+    pub name: &'static str,
+    pub note: &'static str,
+    pub content: Content,
+}
+
+pub enum Content {
+    /// Measured when the section's turn comes; ratios are to the first row.
+    Rows(Box<dyn FnOnce() -> Vec<Row>>),
+    /// Bytes.
+    Sizes(Vec<(String, u64)>),
+}
+
+impl Section {
+    pub fn new(
+        name: &'static str,
+        note: &'static str,
+        rows: impl FnOnce() -> Vec<Row> + 'static,
+    ) -> Self {
+        Self { name, note, content: Content::Rows(Box::new(rows)) }
+    }
+}
+
+#[derive(Default)]
+pub struct Report {
+    text: String,
+    figures: Vec<(&'static str, Figure)>,
+    sizes: Vec<(String, u64)>,
+}
+
+/// What we hold ourselves to: what it is, and whether it holds.
+type Target = (String, bool);
+
+impl Report {
+    /// Measures a section and answers its table.
+    pub fn add(&mut self, section: Section) -> String {
+        let mut text = format!("## {}\n\n{}\n\n", section.name, section.note);
+        match section.content {
+            Content::Rows(rows) => {
+                let figures = measure(&rows());
+                text += &times(&figures);
+                self.figures.extend(figures.into_iter().map(|figure| (section.name, figure)));
+            }
+            Content::Sizes(sizes) => {
+                text += "| what | bytes |\n|---|---|\n";
+                for (name, bytes) in &sizes {
+                    let _infallible = writeln!(text, "| {name} | {bytes} |");
+                }
+                self.sizes.extend(sizes);
+            }
+        }
+        self.text += &text;
+        self.text.push('\n');
+        text
+    }
+
+    fn nanos(&self, section: &str, name: &str) -> Option<f64> {
+        self.figure(section, name).map(|figure| figure.nanos)
+    }
+
+    fn figure(&self, section: &str, name: &str) -> Option<&Figure> {
+        let found = self.figures.iter().find(|(s, figure)| *s == section && figure.name == name);
+        found.map(|(_, figure)| figure)
+    }
+
+    fn target_list(&self) -> Vec<Target> {
+        let mut targets = Vec::new();
+        self.breaker_targets(&mut targets);
+        self.other_targets(&mut targets);
+        targets
+    }
+
+    fn breaker_targets(&self, targets: &mut Vec<Target>) {
+        for section in ["breaker, one thread", "breaker, two threads"] {
+            let Some(row) = self.figure(section, "mainstay, failures in a row") else { continue };
+            let what = format!("{section}: failures in a row ≤ 2 ns: {:.2}", row.nanos);
+            targets.push((what, row.nanos <= 2.0));
+            let peer = self.nanos(section, "recloser, 100 calls");
+            for size in ["100", "1000"] {
+                let ours = self.nanos(section, &format!("mainstay, {size} calls"));
+                let (Some(ours), Some(peer)) = (ours, peer) else { continue };
+                let most = if section.contains("one") { 0.65 } else { 1.0 };
+                let what =
+                    format!("{section}: {size} calls ≤ {most} × recloser: {:.2}", ours / peer);
+                targets.push((what, ours <= most * peer));
+            }
+        }
+        let section = "rejection";
+        let ours = self.nanos(section, "mainstay, clock excluded");
+        let admission = self.nanos(section, "mainstay, admission and success of 100 calls");
+        if let (Some(ours), Some(admission)) = (ours, admission) {
+            let what = format!("rejection {ours:.1} ns ≤ admission and record {admission:.1} ns");
+            targets.push((what, ours <= admission));
+        }
+    }
+
+    fn other_targets(&self, targets: &mut Vec<Target>) {
+        for section in ["cost by the size of a count window", "cost by idle time"] {
+            let all: Vec<f64> =
+                self.figures.iter().filter(|(s, _)| *s == section).map(|(_, f)| f.nanos).collect();
+            if let (Some(first), Some(most)) = (all.first(), all.iter().copied().reduce(f64::max)) {
+                let what = format!("{section}: largest {:.2} × the first (≤ 1.5)", most / first);
+                targets.push((what, most <= 1.5 * first));
+            }
+        }
+        let ours = self.figures.iter().filter(|(_, f)| f.name.starts_with("mainstay"));
+        let core = ours.filter(|(section, _)| !section.contains("operation"));
+        let worst = core.map(|(_, figure)| figure.allocations).fold(0.0, f64::max);
+        let what = format!("no allocation on admit, record, reject, backoff, budget: {worst}");
+        targets.push((what, worst == 0.0));
+        for (name, most) in [("mainstay, 100 calls", 256), ("mainstay, 10 time buckets", 400)] {
+            if let Some((_, bytes)) = self.sizes.iter().find(|(n, _)| n == name) {
+                targets.push((format!("{name} ≤ {most} B: {bytes}"), *bytes <= most));
+            }
+        }
+    }
+
+    pub fn targets(&self) -> String {
+        let mut text = String::from("## Targets\n\n");
+        for (what, met) in self.target_list() {
+            let verdict = if met { "met" } else { "MISSED" };
+            let _infallible = writeln!(text, "* {verdict}: {what}");
+        }
+        text
+    }
+
+    pub fn misses_a_target(&self) -> bool {
+        self.target_list().iter().any(|(_, met)| !met)
+    }
+
+    /// `docs/performance.md`.
+    pub fn page(&self) -> String {
+        format!(
+            "# What it costs\n\n\
+             Measured by `cargo xtask bench --write`, which runs ours, the peers and the bounds of \
+             the machine in one\nrun, round by round in turn. Figures are medians of eleven rounds, \
+             per operation and thread. Compare\nwithin a table: on another machine all figures \
+             change, the ratios hardly.\n\n\
+             Machine: {}.\n\n{}\n{}",
+            machine(),
+            self.targets(),
+            self.text.trim_end()
+        ) + "\n"
+    }
+}
+
+fn times(figures: &[Figure]) -> String {
+    let first = figures.first().map_or(1.0, |figure| figure.nanos);
+    let width = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
+    let mut text = format!("| {:width$} | ns | best | × first | allocations |\n", "work");
+    let _infallible = writeln!(text, "|{}|---|---|---|---|", "-".repeat(width + 2));
+    for figure in figures {
+        let Figure { name, nanos, best, allocations } = figure;
+        let ratio = nanos / first;
+        let _infallible = writeln!(
+            text,
+            "| {name:width$} | {nanos:.1} | {best:.1} | {ratio:.2} | {allocations} |"
+        );
+    }
+    text
+}
+
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let output = Command::new("rustc").arg("--version").output();
+    let rustc = output.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_string());
+    let system = std::env::consts::OS;
+    let model = model.unwrap_or("unknown processor");
+    format!("{cores} cores of {model}, {system}, {}", rustc.unwrap_or_default())
+}

@@ -1,0 +1,71 @@
+//! What the tests need on the machine besides Rust, and how it gets there.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Failure;
+use crate::step::{run, succeeds};
+
+/// A program that tests talk to.
+struct Tool {
+    program: &'static str,
+    /// Debian packages that bring it; the first that can be installed wins.
+    packages: &'static [&'static str],
+    why: &'static str,
+}
+
+const TOOLS: &[Tool] = &[Tool {
+    program: "nginx",
+    packages: &["nginx-light", "nginx"],
+    why: "the HTTP tests talk to a real server",
+}];
+
+/// Installs what is missing, or says what to install.
+pub(crate) fn missing(root: &Path) -> Result<(), Failure> {
+    for tool in TOOLS {
+        if is_present(tool.program) {
+            println!("{} is present", tool.program);
+        } else {
+            install(root, tool)?;
+        }
+    }
+    Ok(())
+}
+
+fn install(root: &Path, tool: &Tool) -> Result<(), Failure> {
+    let advice = format!(
+        "`{}` is missing ({}): install the Debian package `{}`, or `{}` from your system's packages",
+        tool.program, tool.why, tool.packages[0], tool.program
+    );
+    if !is_root() || !succeeds("apt-get", &["--version"]) {
+        return Err(Failure::Environment(advice));
+    }
+    // Old package lists name files that are gone; a failed update may still leave usable ones.
+    let _updated = run(apt(root).arg("update"));
+    for package in tool.packages {
+        let arguments = ["install", "-y", "--no-install-recommends", package];
+        if run(apt(root).args(arguments)).is_ok() && is_present(tool.program) {
+            return Ok(());
+        }
+    }
+    Err(Failure::Environment(advice))
+}
+
+fn apt(root: &Path) -> Command {
+    let mut command = Command::new("apt-get");
+    command.arg("-q").current_dir(root);
+    // Neither questions, nor a server started on a well-known port.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    command
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0")
+}
+
+/// Whether `program` is on the path, or where Debian puts servers.
+fn is_present(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let server_folders = ["/usr/sbin", "/sbin"].map(Into::into);
+    std::env::split_paths(&path).chain(server_folders).any(|dir| dir.join(program).is_file())
+}

@@ -1,0 +1,60 @@
+//! The workspaces that know other libraries: `bench/` and `conformance/`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Failure;
+use crate::step::{cargo, run, target_dir};
+
+pub(crate) const BENCH_HELP: &str = "\
+Measures ours, its peers and the bounds of the machine in one run, and prints the medians.
+
+usage: cargo xtask bench [--write] [part]
+
+  part      only the sections whose name contains this text
+  --write   also write docs/performance.md (only without a part)
+
+exit code: 0 all targets met, 1 a target missed
+";
+
+pub(crate) const CONFORMANCE_HELP: &str = "\
+Asks the same promises of Mainstay and of the libraries beside it, and prints who keeps which.
+
+usage: cargo xtask conformance [--write] [--ours]
+
+  --ours    only ask Mainstay
+  --write   also write docs/conformance.md
+
+exit code: 0 Mainstay keeps all, 1 it does not
+";
+
+/// The workspaces beside the main one.
+pub(crate) const WORKSPACES: [&str; 2] = ["bench", "conformance"];
+
+pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    run(&mut program(root, "bench", &["run", "--release"], arguments))
+}
+
+pub(crate) fn conformance(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    run(&mut program(root, "conformance", &["run", "--release"], arguments))
+}
+
+/// Checks that a workspace builds without a warning.
+pub(crate) fn check(root: &Path, workspace: &str) -> Result<(), Failure> {
+    let lint = ["--all-targets", "--", "-D", "warnings"].map(String::from);
+    let manifest = manifest(workspace);
+    run(&mut cargo(root, &["fmt", "--manifest-path", &manifest, "--check"]))?;
+    let mut command = cargo(root, &["clippy", "--quiet", "--locked", "--manifest-path", &manifest]);
+    run(command.arg("--target-dir").arg(target_dir(root, "peers")).args(lint))
+}
+
+fn program(root: &Path, workspace: &str, verb: &[&str], arguments: &[String]) -> Command {
+    let mut command = cargo(root, verb);
+    command.args(["--quiet", "--locked", "--manifest-path", &manifest(workspace)]);
+    command.arg("--target-dir").arg(target_dir(root, "peers")).arg("--").args(arguments);
+    command
+}
+
+fn manifest(workspace: &str) -> String {
+    format!("{workspace}/Cargo.toml")
+}

@@ -89,6 +89,8 @@ pub enum RetryWhat {
     Success,
     /// An attempt failed.
     Failed,
+    /// The next attempt comes after the delay that it tells.
+    Waiting,
     /// The operation failed, and no attempt follows.
     Exhausted,
     /// The operation was cancelled.
@@ -103,6 +105,7 @@ impl RetryWhat {
             Self::Attempt => "retry.attempt",
             Self::Success => "retry.success",
             Self::Failed => "retry.failed",
+            Self::Waiting => "retry.waiting",
             Self::Exhausted => "retry.exhausted",
             Self::Cancelled => "retry.cancelled",
         }

@@ -2,8 +2,9 @@
 //!
 //! A [`Retry`] alone leaves no trace. Run through [`Operations`] each call has an id and a name; it
 //! is listed while it runs, can be cancelled while it runs or waits, tells its events
-//! (`retry.attempt`, `retry.success`, `retry.failed`, `retry.exhausted`, `retry.cancelled`), and
-//! afterwards stays in a bounded history with every attempt's error, delay and duration.
+//! (`retry.attempt`, `retry.success`, `retry.failed`, `retry.waiting`, `retry.exhausted`,
+//! `retry.cancelled`), and afterwards stays in a bounded history with every attempt's error, delay
+//! and duration.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

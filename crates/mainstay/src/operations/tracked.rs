@@ -267,7 +267,10 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
         let mut live = self.tracked.live();
         live.state = StatusState::Waiting;
         live.next_attempt = Some(until);
+        let attempt = live.attempt;
+        drop(live);
         tracing::debug!(delay_ms = millis(delay), "waiting for the next attempt");
+        self.tell(RetryWhat::Waiting, attempt, Some(delay), None);
     }
 
     fn done(&mut self, verdict: Verdict, attempt: u32) {

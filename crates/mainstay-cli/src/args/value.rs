@@ -1,0 +1,68 @@
+//! Values of flags.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use mainstay::core::config::{LONGEST, Ratio, duration as text};
+use mainstay::core::policy::backoff::Jitter;
+
+pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    let duration = text::parse(value).map_err(|error| format!("allowed: {}", error.allowed))?;
+    if duration.is_zero() || duration > LONGEST {
+        return Err("allowed: 1ns to a year".into());
+    }
+    Ok(duration)
+}
+
+pub(super) fn ratio(value: &str) -> Result<Ratio, String> {
+    let number: f64 = value.parse().map_err(|_| "allowed: a number such as 1.5".to_owned())?;
+    Ratio::try_from(number).map_err(|error| format!("allowed: {}", error.allowed))
+}
+
+pub(super) fn jitter(value: &str) -> Result<Jitter, String> {
+    match value {
+        "none" => Ok(Jitter::None),
+        "full" => Ok(Jitter::Full),
+        "equal" => Ok(Jitter::Equal),
+        share => ratio(share)
+            .ok()
+            .filter(|share| *share <= Ratio::ONE)
+            .map(Jitter::Ratio)
+            .ok_or_else(|| "allowed: none, full, equal, or a share from 0 to 1".into()),
+    }
+}
+
+pub(super) fn method(value: &str) -> Result<Method, String> {
+    let method = Method::from_bytes(value.to_ascii_uppercase().as_bytes());
+    method.map_err(|_| "allowed: a method such as GET or POST".into())
+}
+
+/// A header. Its value may be a secret and is in no message.
+pub(super) fn header(value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let allowed = || "allowed: \"Name: value\"".to_owned();
+    let (name, value) = value.split_once(':').ok_or_else(allowed)?;
+    let name = HeaderName::try_from(name.trim()).map_err(|_| allowed())?;
+    let mut value = HeaderValue::try_from(value.trim()).map_err(|_| allowed())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_has_names_and_shares() {
+        assert_eq!(jitter("0.2"), Ok(Jitter::Ratio(Ratio::percent(20))));
+        assert_eq!(jitter("equal"), Ok(Jitter::Equal));
+        assert!(jitter("1.1").is_err() && jitter("some").is_err() && jitter("NaN").is_err());
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_a_value() {
+        assert_eq!(header("A: b:c").unwrap().1, "b:c");
+        for bad in ["A", ": b", "A b: c", "A: \n"] {
+            assert!(header(bad).is_err() || bad == "A: \n", "{bad:?}");
+        }
+    }
+}

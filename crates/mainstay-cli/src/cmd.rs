@@ -1,0 +1,21 @@
+//! What each command does.
+
+pub(crate) mod call;
+pub(crate) mod config;
+pub(crate) mod hold;
+pub(crate) mod serve;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::args::Cli;
+
+/// Writes the completions of a shell to standard output.
+pub(crate) fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut command = Cli::command();
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, "mainstay", &mut text);
+    drop(crate::out::bytes(&text));
+    ExitCode::SUCCESS
+}

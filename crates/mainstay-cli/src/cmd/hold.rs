@@ -1,0 +1,177 @@
+//! `mainstay hold`
+
+mod row;
+mod show;
+mod table;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay::event::{Event, Events, Kind};
+use mainstay::link::{
+    HttpConfig, HttpTransport, Link, LinkConfig, LinkOptions, StateName, TcpTransport,
+};
+use mainstay_server::config::safe_url;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+use url::Url;
+
+use crate::args::HoldArgs;
+use crate::exit::{Failure, ok_if};
+use crate::signals::Stop;
+use show::Show;
+
+/// The most URLs held at the same time.
+const URLS_MAX: usize = 256;
+/// How often the table is drawn anew when nothing happens.
+const FRAME: Duration = Duration::from_millis(250);
+/// How long `--once` waits unless told otherwise.
+const ONCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(args: &HoldArgs) -> Result<ExitCode, Failure> {
+    let config = config(args)?;
+    if args.urls.len() > URLS_MAX {
+        return Err(Failure::usage(format!("at most {URLS_MAX} URLs")));
+    }
+    let stop = Stop::listen()?;
+    let events = Events::new();
+    let receiver = events.subscribe();
+    let opened: Result<Vec<Link>, String> =
+        args.urls.iter().map(|url| open(url, &config, &events)).collect();
+    let links = opened.map_err(Failure::usage)?;
+    let show = Show::new(args.json, &links).map_err(|error| {
+        Failure::environment(format!("the terminal cannot be drawn on: {error}"))
+    })?;
+    links.iter().for_each(Link::begin);
+    let mut holding = Holding { links, receiver, show, once: args.once };
+    let limit = args.during.or_else(|| args.once.then_some(ONCE));
+    holding.hold(limit, stop).await;
+    let views: Vec<_> = holding.links.iter().map(Link::view).collect();
+    let all_connected = views.iter().all(|view| view.healthy);
+    holding.show.summary(&holding.links);
+    close(&holding.links).await;
+    Ok(ok_if(all_connected))
+}
+
+/// Closes all links at the same time.
+async fn close(links: &[Link]) {
+    let mut closing = tokio::task::JoinSet::new();
+    for link in links {
+        let link = link.clone();
+        closing.spawn(async move { link.shutdown().await });
+    }
+    closing.join_all().await;
+}
+
+struct Holding {
+    links: Vec<Link>,
+    receiver: Receiver<Arc<Event>>,
+    show: Show,
+    once: bool,
+}
+
+impl Holding {
+    /// Shows what happens until the time is over, the user stops it, or nothing more will happen.
+    async fn hold(&mut self, limit: Option<Duration>, mut stop: Stop) {
+        let end = limit.map(|limit| Instant::now() + limit);
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let over = async {
+                match end {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = stop.next() => break,
+                event = self.receiver.recv() => self.heard(event),
+                () = over => break,
+                _ = frames.tick() => self.show.draw(&self.links),
+            }
+            if self.is_decided() {
+                break;
+            }
+        }
+        while let Ok(event) = self.receiver.try_recv() {
+            self.heard(Ok(event));
+        }
+        stop.exit_at_next();
+    }
+
+    fn heard(&mut self, event: Result<Arc<Event>, RecvError>) {
+        match event {
+            Ok(event) => {
+                if let Kind::Link(link) = &event.kind {
+                    self.show.event(&event, link, &self.links);
+                }
+            }
+            Err(RecvError::Lagged(lost)) => self.show.lost(lost),
+            Err(RecvError::Closed) => {}
+        }
+    }
+
+    /// Whether all are connected and that was the question, or all have given up.
+    fn is_decided(&self) -> bool {
+        let all = |wanted: StateName| self.links.iter().all(|link| link.view().state == wanted);
+        (self.once && all(StateName::Connected)) || all(StateName::Failed)
+    }
+}
+
+fn config(args: &HoldArgs) -> Result<LinkConfig, Failure> {
+    let timeout = args.timeout.unwrap_or_else(|| args.interval.min(Duration::from_secs(2)));
+    let mut config = LinkConfig {
+        dial_timeout: timeout,
+        close_timeout: Duration::from_secs(1),
+        stable_after: Duration::from_secs(5),
+        ..LinkConfig::default()
+    };
+    config.reconnect.attempts = args.attempts;
+    config.reconnect.backoff.base = args.base;
+    config.reconnect.backoff.cap = args.cap;
+    config.reconnect.backoff.jitter = args.jitter;
+    config.health.interval = args.interval;
+    config.health.timeout = timeout;
+    config.health.down = args.down;
+    config.health.up = args.up;
+    let checked = mainstay::core::link::Link::new(&config);
+    checked.map_err(|error| {
+        // Flags are called after the last part of the field.
+        let flag = error.field.rsplit('.').next().unwrap_or_default().to_owned();
+        Failure::usage(format!("--{flag} is {}, allowed: {}", error.value, error.allowed))
+    })?;
+    Ok(config)
+}
+
+fn open(text: &str, config: &LinkConfig, events: &Events) -> Result<Link, String> {
+    let shown = safe_url(text);
+    let refuse = |why: &str| format!("{shown}: {why}");
+    let url = Url::parse(text)
+        .map_err(|_| refuse("is no address such as https://example.org or tcp://127.0.0.1:5432"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("must not contain a user or a password"));
+    }
+    let options = LinkOptions::new(shown.as_str()).config(*config).events(events.clone());
+    let opened = match url.scheme() {
+        "http" | "https" => {
+            if url.query().is_some() {
+                return Err(refuse("must not have a query: only the path is asked for"));
+            }
+            let mut http = HttpConfig::new(url.as_str());
+            http.health_path = url.path().into();
+            let transport = HttpTransport::new(http).map_err(|_| refuse("cannot be held"))?;
+            Link::open(options, transport)
+        }
+        "tcp" => {
+            let (Some(host), Some(port)) = (url.host_str(), url.port()) else {
+                return Err(refuse("needs a host and a port"));
+            };
+            Link::open(options, TcpTransport::new(format!("{host}:{port}")))
+        }
+        _ => return Err(refuse("allowed: http, https, tcp")),
+    };
+    opened.map_err(|error| format!("{shown}: {error}"))
+}

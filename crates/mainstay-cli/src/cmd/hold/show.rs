@@ -1,0 +1,102 @@
+//! How it is shown: a table on a terminal, lines in a pipe, JSON when asked.
+
+use std::io;
+
+use jiff::{Timestamp, Unit};
+use mainstay::event::Event;
+use mainstay::link::{Link, LinkEvent};
+use serde_json::json;
+
+use super::row::{account, why, words};
+use super::table::Table;
+use crate::out;
+
+pub(super) enum Show {
+    Table(Box<Table>),
+    Lines,
+    Json,
+}
+
+impl Show {
+    pub(super) fn new(json: bool, links: &[Link]) -> io::Result<Self> {
+        if json {
+            return Ok(Self::Json);
+        }
+        if !out::is_terminal() {
+            return Ok(Self::Lines);
+        }
+        Ok(Self::Table(Box::new(Table::open(links.len())?)))
+    }
+
+    pub(super) fn event(&mut self, event: &Event, link: &LinkEvent, links: &[Link]) {
+        if matches!(self, Self::Json) {
+            out::line(&serde_json::to_string(event).unwrap_or_default());
+            return;
+        }
+        let Some(words) = words(&link.what) else { return };
+        let error = link.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        let line = format!("{} {} {words}{error}", time(event), link.link);
+        match self {
+            Self::Table(table) => {
+                table.note(line);
+                table.draw(links);
+            }
+            Self::Lines => out::line(&line),
+            Self::Json => {}
+        }
+    }
+
+    pub(super) fn lost(&mut self, lost: u64) {
+        match self {
+            Self::Table(table) => table.note(format!("{lost} events came too fast")),
+            Self::Lines => out::line(&format!("{lost} events came too fast to be shown")),
+            Self::Json => out::line(&json!({ "event": "events.lost", "lost": lost }).to_string()),
+        }
+    }
+
+    pub(super) fn draw(&mut self, links: &[Link]) {
+        if let Self::Table(table) = self {
+            table.draw(links);
+        }
+    }
+
+    /// Gives the terminal back and says how it went.
+    pub(super) fn summary(&mut self, links: &[Link]) {
+        if let Self::Table(table) = self {
+            table.close();
+        }
+        for link in links {
+            let (view, stats) = (link.view(), link.stats());
+            if matches!(self, Self::Json) {
+                let line = json!({
+                    "event": "hold.summary",
+                    "link": &**link.name(),
+                    "state": view.state,
+                    "healthy": view.healthy,
+                    "total_connections": stats.total_connections,
+                    "total_reconnections": stats.total_reconnections,
+                    "total_failures": stats.total_failures,
+                    "total_health_checks": stats.total_health_checks,
+                    "successful_health_checks": stats.successful_health_checks,
+                    "failed_health_checks": stats.failed_health_checks,
+                    "health_check_success_rate": stats.health_check_success_rate.as_f64(),
+                    "uptime_ms": u64::try_from(stats.uptime.as_millis()).unwrap_or(u64::MAX),
+                });
+                out::line(&line.to_string());
+                continue;
+            }
+            let why = match why(&view) {
+                "" => String::new(),
+                why => format!(" ({why})"),
+            };
+            let (name, state) = (link.name(), view.state);
+            out::line(&format!("{name}: {state}{why}, {}", account(&stats)));
+        }
+    }
+}
+
+/// When it happened, as RFC 3339 in UTC.
+fn time(event: &Event) -> String {
+    let stamp = Timestamp::try_from(event.at).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{:.3}", stamp.round(Unit::Millisecond).unwrap_or(stamp))
+}

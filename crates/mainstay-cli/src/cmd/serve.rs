@@ -1,0 +1,136 @@
+//! `mainstay serve`
+
+use std::process::ExitCode;
+
+use mainstay_server::config::{
+    Config, Environment, LogFormat, PLACES, Problems, Setting, Target, safe_url,
+};
+use mainstay_server::{Ended, Handle, Server};
+use serde_json::json;
+
+use crate::args::ServeArgs;
+use crate::exit::{Failure, NOT_OK, chain};
+use crate::signals::{self, Stop};
+use crate::{logging, out};
+
+pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let flags = args.settings.flags();
+    let config = Config::load(&flags, &environment()).map_err(refused)?;
+    logging::start(&config.log).map_err(Failure::usage)?;
+    // Heard before anything is held, so that no signal can end the process by surprise.
+    let (mut stop, mut hangup) = (Stop::listen()?, signals::hangup()?);
+    let server = Server::bind(&config).await;
+    let server = server.map_err(|error| Failure::environment(chain(&error)))?;
+    announce(&config, &server);
+    let handle = server.handle();
+    let reloading = tokio::spawn(async move {
+        let mut before = config;
+        while hangup.recv().await.is_some() {
+            before = reload(&handle, &flags, before).await;
+        }
+    });
+    let asked = async move {
+        let number = stop.next().await;
+        tracing::info!(signal = number, "stopping; a second signal ends it at once");
+        stop.exit_at_next();
+    };
+    let ended = server.run(asked).await;
+    reloading.abort();
+    match ended {
+        Ended::InGoodOrder => {
+            tracing::info!("stopped in good order");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ended::OutOfTime => {
+            tracing::warn!("stopped at the shutdown deadline, before everything was closed");
+            Ok(NOT_OK.into())
+        }
+    }
+}
+
+/// The environment, as far as it is text.
+pub(crate) fn environment() -> Environment {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn refused(problems: Problems) -> Failure {
+    Failure::usage(format!("the configuration makes no sense\n{problems}"))
+}
+
+/// Says where it is, where its data goes, and where each setting was taken from.
+fn announce(config: &Config, server: &Server) {
+    let address = format!("http://{}", server.address());
+    let data = config.server.data_dir.display().to_string();
+    let file = config.file.as_ref().map(|file| file.display().to_string());
+    if config.log.format == LogFormat::Json {
+        let settings: Vec<_> = config.settings.iter().map(setting_json).collect();
+        let links: Vec<_> = config.links.iter().map(|link| &link.name).collect();
+        let line = json!({
+            "event": "server.started", "version": env!("CARGO_PKG_VERSION"), "address": address,
+            "data_dir": data, "config": file, "settings": settings, "links": links,
+        });
+        out::line(&line.to_string());
+        return;
+    }
+    out::line(&format!("mainstay {} listens on {address}", env!("CARGO_PKG_VERSION")));
+    out::line(&format!("data folder: {data} (made when something is stored)"));
+    out::line(&match file {
+        Some(file) => format!("configuration: {file}"),
+        None => format!("configuration: none (looked for {})", PLACES.join(", ")),
+    });
+    for setting in &config.settings {
+        out::line(&setting_text(setting));
+    }
+    for link in &config.links {
+        let target = match &link.target {
+            Target::Http { url, .. } => safe_url(url),
+            Target::Tcp { address, .. } => format!("tcp://{address}"),
+        };
+        out::line(&format!("link {}: {target}", link.name));
+    }
+}
+
+/// A setting as text, with its origin.
+pub(crate) fn setting_text(setting: &Setting) -> String {
+    format!("{} = {} ({})", setting.name, setting.value, setting.origin)
+}
+
+/// A setting as JSON, with its origin.
+pub(crate) fn setting_json(setting: &Setting) -> serde_json::Value {
+    json!({
+        "name": setting.name, "value": setting.value, "origin": setting.origin.to_string(),
+    })
+}
+
+/// Reads the configuration again and puts it in force, or keeps the old one; answers what is in
+/// force.
+async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before: Config) -> Config {
+    let config = match Config::load(flags, &environment()) {
+        Ok(config) => config,
+        Err(problems) => {
+            for problem in &problems.all {
+                tracing::error!(%problem, "the configuration makes no sense: the old one stays");
+            }
+            return before;
+        }
+    };
+    for (old, new) in before.settings.iter().zip(&config.settings) {
+        if old.value != new.value && new.name != "server.token" {
+            let (name, value) = (new.name, &new.value);
+            tracing::warn!(name, value, "this setting changes with a restart only");
+        }
+    }
+    match handle.reload(&config).await {
+        Ok(applied) => {
+            tracing::info!(%applied, "the configuration was read again");
+            config
+        }
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the configuration was not put in force");
+            before
+        }
+    }
+}

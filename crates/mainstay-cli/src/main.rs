@@ -1,0 +1,48 @@
+//! The command `mainstay`.
+
+mod args;
+mod cmd;
+mod exit;
+mod logging;
+mod out;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(args::with_separator(std::env::args_os()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command));
+            // Reading standard input cannot be interrupted: nobody waits for it.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Failure::environment(format!("no threads can be started: {error}"))),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                out::error(&format!("error: {}", failure.message));
+            }
+            failure.code.into()
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(args) => cmd::serve::run(&args).await,
+        Command::Hold(args) => cmd::hold::run(&args).await,
+        Command::Call(args) => cmd::call::run(args).await,
+        Command::Config(args) => cmd::config::run(&args),
+        Command::Completions { shell } => Ok(cmd::completions(shell)),
+    }
+}

@@ -1,0 +1,56 @@
+use crate::program::{expect_file, run};
+
+#[test]
+fn help_says_what_it_said_before() {
+    let pages: [(&str, &[&str]); 9] = [
+        ("help.txt", &["--help"]),
+        ("help-serve.txt", &["serve", "--help"]),
+        ("help-hold.txt", &["hold", "--help"]),
+        ("help-call.txt", &["call", "--help"]),
+        ("help-config.txt", &["config", "--help"]),
+        ("help-config-init.txt", &["config", "init", "--help"]),
+        ("help-config-check.txt", &["config", "check", "--help"]),
+        ("help-config-show.txt", &["config", "show", "--help"]),
+        ("help-completions.txt", &["completions", "--help"]),
+    ];
+    for (file, args) in pages {
+        let ended = run(args);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{args:?}");
+        expect_file(file, &ended.stdout);
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let ended = run(&["--version"]);
+    assert_eq!(ended.stdout, concat!("mainstay ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn mistakes_in_the_command_line_end_with_2() {
+    let lines: [&[&str]; 9] = [
+        &[],
+        &["nonsense"],
+        &["hold"],
+        &["hold", "ftp://example.org"],
+        &["hold", "http://127.0.0.1:1", "--timeout", "5s", "--interval", "1s"],
+        &["call"],
+        &["call", "http://127.0.0.1:1", "--exec", "true"],
+        &["call", "http://127.0.0.1:1", "--jitter", "2"],
+        &["call", "http://127.0.0.1:1", "--policy", "nonsense"],
+    ];
+    for line in lines {
+        let ended = run(line);
+        assert_eq!(ended.code, 2, "{line:?}: {}{}", ended.stdout, ended.stderr);
+        assert!(!ended.stderr.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn completions_name_every_command() {
+    let ended = run(&["completions", "bash"]);
+    assert_eq!(ended.code, 0);
+    for name in ["serve", "hold", "call", "config"] {
+        assert!(ended.stdout.contains(name), "{name}");
+    }
+}

@@ -1,0 +1,92 @@
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::program::{Program, command, run};
+use crate::server::{Answer, Server};
+
+const FAST: [&str; 8] =
+    ["--interval", "100ms", "--base", "20ms", "--cap", "50ms", "--timeout", "100ms"];
+
+fn hold(more: &[&str]) -> Program {
+    Program::start(command(&[&["hold"], &FAST[..], more].concat()))
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_told_in_lines() {
+    let server = Server::ok();
+    let (address, url) = (server.address, server.url("/"));
+    let mut program = hold(&[&url]);
+    program.line("connected", |line| line.ends_with(&format!("{url} connected\n")));
+    drop(server);
+    program.line("suspect", |line| line.contains("suspect: a health check failed"));
+    program.line("down", |line| line.contains("down: 3 health checks failed"));
+    program.line("reconnecting", |line| line.contains("reconnecting: attempt 1 in "));
+    let _server = Server::at(address, |_| Answer::Status(200, "", ""));
+    program.line("reconnected", |line| line.contains("reconnected after "));
+    program.signal(Signal::INT);
+    let ended = program.end();
+    assert_eq!(ended.code, 0);
+    let summary = format!("{url}: CONNECTED, 2 connections, 1 reconnections");
+    assert!(ended.stdout.contains(&summary), "{}", ended.stdout);
+    assert!(!ended.stdout.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn events_are_json_when_asked() {
+    let server = Server::ok();
+    let (address, url) = (server.address, format!("tcp://{}", server.address));
+    let mut program = hold(&[&url, "--json"]);
+    let is = |name: &'static str| {
+        move |line: &str| {
+            let event: Value = serde_json::from_str(line).expect("every line is JSON");
+            event["event"] == name && event["at_ms"].is_u64()
+        }
+    };
+    program.line("connected", is("link.connected"));
+    drop(server);
+    program.line("reconnecting", is("link.reconnecting"));
+    let _server = Server::at(address, |_| Answer::Status(200, "", ""));
+    program.line("reconnected", is("link.reconnected"));
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    let summary: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&summary["event"], &summary["state"]),
+        (&"hold.summary".into(), &"CONNECTED".into())
+    );
+    assert_eq!(ended.code, 0);
+}
+
+#[test]
+fn once_ends_when_all_are_connected() {
+    let (one, two) = (Server::ok(), Server::ok());
+    let urls = [one.url("/"), format!("tcp://{}", two.address)];
+    assert_eq!(hold(&[&urls[0], &urls[1], "--once"]).end().code, 0);
+    let ended = hold(&[&urls[0], "tcp://127.0.0.1:1", "--once", "--for", "300ms"]).end();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stdout.contains("tcp://127.0.0.1:1: RECONNECTING"), "{}", ended.stdout);
+}
+
+#[test]
+fn it_gives_up_when_all_links_have() {
+    let ended = hold(&["tcp://127.0.0.1:1", "--attempts", "2"]).end();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stdout.contains("FAILED (attempts exhausted)"), "{}", ended.stdout);
+}
+
+#[test]
+fn an_unhealthy_answer_is_no_connection() {
+    let server = Server::new(|_| Answer::Status(500, "", ""));
+    let ended = hold(&[&server.url("/"), "--for", "200ms"]).end();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stdout.contains("the peer answered 500"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_secret_in_an_address_is_refused_and_not_shown() {
+    for url in ["http://me:hush@127.0.0.1:1/", "http://127.0.0.1:1/?token=hush"] {
+        let ended = run(&["hold", url]);
+        assert_eq!(ended.code, 2);
+        assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+    }
+}

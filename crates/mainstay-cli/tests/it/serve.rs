@@ -1,0 +1,200 @@
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::program::{PATIENCE, Program, ask, command, run};
+use crate::server::Server;
+
+const TOKEN: &str = "0123456789abcdef0123";
+
+struct Serving {
+    program: Program,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+/// Serves the links of `file` on a free port.
+fn serve(file: &str) -> Serving {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mainstay.toml"), file).unwrap();
+    let mut serving = command(&["serve", "--listen", "127.0.0.1:0"]);
+    serving.current_dir(folder.path()).env("TOKEN", TOKEN);
+    let mut program = Program::start(serving);
+    let line = program.line("address", |line| line.contains(" listens on "));
+    let address = line.rsplit("http://").next().unwrap().to_owned();
+    Serving { program, address, folder }
+}
+
+impl Serving {
+    fn get(&self, path: &str) -> Value {
+        let (status, body) = ask(&self.address, "GET", path, Some(TOKEN));
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Asks until `is_it` holds.
+    fn until(&self, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.get(path);
+            if is_it(&found) {
+                return found;
+            }
+            assert!(Instant::now() < end, "it stays {found}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+fn link(name: &str, url: &str) -> String {
+    format!(
+        "[[link]]\nname = \"{name}\"\nurl = \"{url}\"\nhealth_path = \"/\"\npolicy = \"axon\"\n\
+         health = {{ interval = \"100ms\", timeout = \"100ms\", edge_interval = \"20ms\" }}\n\
+         reconnect = {{ base = \"20ms\", cap = \"50ms\" }}\n"
+    )
+}
+
+#[test]
+fn links_are_held_and_shown() {
+    let peer = Server::ok();
+    let serving = serve(&link("api", &peer.url("/")));
+    let shown = serving.until("/api/v1/links/api", |link| {
+        link["state"] == "CONNECTED" && link["stats"]["total_health_checks"].as_u64() > Some(1)
+    });
+    assert_eq!(shown["stats"]["health_check_success_rate"], 1.0);
+    assert!(shown["rtt"]["smoothed_us"].as_u64() > Some(0) && shown["pool"]["requests"].is_u64());
+    assert_eq!(shown["breaker"]["state"], "CLOSED");
+    let health = serving.get("/health");
+    assert_eq!((&health["status"], &health["links"]["connected"]), (&"ok".into(), &1.into()));
+    let (_, metrics) = ask(&serving.address, "GET", "/metrics", None);
+    assert!(metrics.contains("mainstay_link_up{link=\"api\"} 1"), "{metrics}");
+    assert!(metrics.contains("mainstay_link_state{link=\"api\",state=\"CONNECTED\"} 1"));
+    drop(peer);
+    serving.until("/api/v1/links/api", |link| {
+        link["state"] == "RECONNECTING" && link["last_error"]["message"].is_string()
+    });
+    assert_eq!(serving.get("/health")["status"], "degraded");
+    serving.program.signal(Signal::TERM);
+    assert_eq!(serving.program.end().code, 0);
+}
+
+#[test]
+fn a_forced_breaker_holds_its_link_back_and_lets_it_go() {
+    let peer = Server::ok();
+    let serving = serve(&link("api", &peer.url("/")));
+    serving.until("/api/v1/links/api", |link| link["state"] == "CONNECTED");
+    let (status, _) = ask(&serving.address, "POST", "/api/v1/gates/api/force_open", None);
+    assert_eq!(status, 200);
+    drop(peer);
+    let held = serving.until("/api/v1/links/api", |link| link["state"] == "SUSPENDED");
+    assert_eq!(
+        (&held["suspended"], &held["breaker"]["state"]),
+        (&"breaker_open".into(), &"FORCED_OPEN".into())
+    );
+    ask(&serving.address, "POST", "/api/v1/gates/api/reset", None);
+    serving.until("/api/v1/links/api", |link| link["state"] == "RECONNECTING");
+}
+
+#[test]
+fn the_token_is_asked_for_everywhere_but_at_health() {
+    let serving = serve("[server]\ntoken_env = \"TOKEN\"\n");
+    for path in ["/api/v1/links", "/metrics", "/api/v1/events", "/nonsense"] {
+        assert_eq!(ask(&serving.address, "GET", path, None).0, 401, "{path}");
+        assert_eq!(ask(&serving.address, "GET", path, Some("0123456789abcdef0124")).0, 401);
+    }
+    assert_eq!(ask(&serving.address, "GET", "/health", None).0, 200);
+    assert_eq!(serving.get("/api/v1/links")["links"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_is_not_there_is_said_with_what_is() {
+    let serving = serve(&link("api", "http://127.0.0.1:1"));
+    let cases = [
+        ("GET", "/api/v1/links/nonsense", 404, "NOT_FOUND", "there is: api"),
+        ("GET", "/nonsense", 404, "NOT_FOUND", "GET /api/v1/links"),
+        ("POST", "/api/v1/links/api/nonsense", 404, "NOT_FOUND", "connect, disconnect"),
+        ("POST", "/api/v1/gates/nonsense/reset", 404, "NOT_FOUND", "there is: api"),
+        ("DELETE", "/api/v1/links", 405, "METHOD_NOT_ALLOWED", "GET /api/v1/links"),
+    ];
+    for (method, path, status, code, text) in cases {
+        let (found, body) = ask(&serving.address, method, path, None);
+        assert_eq!(found, status, "{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["error"], code);
+        assert!(body["message"].as_str().unwrap().contains(text), "{body}");
+    }
+}
+
+#[test]
+fn the_configuration_is_read_again_without_dropping_what_stays() {
+    let (one, two) = (Server::ok(), Server::ok());
+    let file = link("one", &one.url("/"));
+    let mut serving = serve(&file);
+    let before = serving.until("/api/v1/links/one", |link| link["state"] == "CONNECTED");
+    let path = serving.folder.path().join("mainstay.toml");
+    fs::write(&path, "nonsense").unwrap();
+    serving.program.signal(Signal::HUP);
+    serving.program.error_line("the old one stays");
+    assert_eq!(serving.get("/health")["links"]["total"], 1);
+    fs::write(&path, file.replace("\"100ms\"", "\"90ms\"") + &link("two", &two.url("/"))).unwrap();
+    serving.program.signal(Signal::HUP);
+    serving.program.error_line("1 added, 0 removed, 0 replaced, 1 reconfigured");
+    serving.until("/api/v1/links/two", |link| link["state"] == "CONNECTED");
+    let after = serving.get("/api/v1/links/one");
+    assert_eq!(after["stats"]["total_connections"], before["stats"]["total_connections"]);
+    fs::write(&path, link("two", &two.url("/"))).unwrap();
+    serving.program.signal(Signal::HUP);
+    serving.program.error_line("0 added, 1 removed, 0 replaced, 0 reconfigured, 1 kept");
+    assert_eq!(ask(&serving.address, "GET", "/api/v1/links/one", None).0, 404);
+}
+
+#[test]
+fn events_are_streamed_and_a_shutdown_ends_the_stream() {
+    let peer = Server::ok();
+    let serving = serve(&link("api", &peer.url("/")));
+    serving.until("/api/v1/links/api", |link| link["state"] == "CONNECTED");
+    let mut stream = TcpStream::connect(&serving.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = &serving.address;
+    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("the stream goes on"));
+    assert!(lines.any(|line| line.contains("text/event-stream")));
+    ask(host, "POST", "/api/v1/links/api/disconnect", None);
+    assert!(lines.any(|line| line == "event: link.disconnected"));
+    serving.program.signal(Signal::INT);
+    assert_eq!(lines.last().as_deref(), Some(""), "the stream ends in good order");
+    assert_eq!(serving.program.end().code, 0);
+}
+
+#[test]
+fn a_public_address_needs_a_token_or_a_flag() {
+    let refused = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("--allow-public-without-auth"), "{}", refused.stderr);
+    let args = ["serve", "--listen", "0.0.0.0:0", "--allow-public-without-auth"];
+    let mut program = Program::start(command(&args));
+    program.line("address", |line| line.contains(" listens on http://0.0.0.0:"));
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().code, 0);
+}
+
+#[test]
+fn an_address_that_is_taken_is_the_environments_fault() {
+    let taken = Server::ok();
+    let ended = run(&["serve", "--listen", &taken.address.to_string()]);
+    assert_eq!(ended.code, 3);
+    assert!(ended.stderr.contains("cannot listen on"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_it_says_at_the_start_can_be_read_by_programs() {
+    let args = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let mut program = Program::start(command(&args));
+    let line: Value = serde_json::from_str(&program.line("start", |_| true)).unwrap();
+    assert_eq!(line["event"], "server.started");
+    assert_eq!(line["settings"][0]["origin"], "flag --listen");
+}

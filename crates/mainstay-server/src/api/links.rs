@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use mainstay::clock;
+use mainstay::link::{
+    FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::gates::BreakerJson;
+use super::time::{micros, millis, text, wall};
+use crate::engine::Held;
+use crate::state::Shared;
+
+/// A link as the API shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct LinkJson {
+    name: Arc<str>,
+    target: Arc<str>,
+    state: StateName,
+    ready: ReadyState,
+    healthy: bool,
+    stable: bool,
+    since: Option<String>,
+    attempt: u32,
+    next_retry_ms: Option<u64>,
+    suspended: Option<SuspendReason>,
+    failed: Option<FailReason>,
+    last_error: Option<LastErrorJson>,
+    stats: StatsJson,
+    rtt: RttJson,
+    pool: Option<PoolJson>,
+    policy: Option<String>,
+    breaker: Option<BreakerJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastErrorJson {
+    at: String,
+    message: Arc<str>,
+}
+
+/// The statistics of seed 000, the rate as a number and in its text form.
+#[derive(Debug, Serialize)]
+struct StatsJson {
+    total_connections: u64,
+    total_reconnections: u64,
+    total_failures: u64,
+    total_health_checks: u64,
+    successful_health_checks: u64,
+    failed_health_checks: u64,
+    health_check_success_rate: f64,
+    health_check_success_text: String,
+    uptime_ms: u64,
+    total_reconnect_attempts: u64,
+    last_health_check: Option<String>,
+    last_successful_connection: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RttJson {
+    last_us: Option<u64>,
+    smoothed_us: Option<u64>,
+    variation_us: Option<u64>,
+    min_us: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct PoolJson {
+    requests: u64,
+    opened: u64,
+    refused: u64,
+    reused: u64,
+    in_flight: u64,
+    replaced: u64,
+}
+
+impl StatsJson {
+    fn new(stats: &LinkStats) -> Self {
+        Self {
+            total_connections: stats.total_connections,
+            total_reconnections: stats.total_reconnections,
+            total_failures: stats.total_failures,
+            total_health_checks: stats.total_health_checks,
+            successful_health_checks: stats.successful_health_checks,
+            failed_health_checks: stats.failed_health_checks,
+            health_check_success_rate: stats.health_check_success_rate.as_f64(),
+            health_check_success_text: stats.success_text(),
+            uptime_ms: millis(stats.uptime),
+            total_reconnect_attempts: stats.total_reconnect_attempts,
+            last_health_check: stats.last_health_check.map(wall),
+            last_successful_connection: stats.last_successful_connection.map(wall),
+        }
+    }
+}
+
+impl From<PoolStats> for PoolJson {
+    fn from(pool: PoolStats) -> Self {
+        Self {
+            requests: pool.requests,
+            opened: pool.opened,
+            refused: pool.refused,
+            reused: pool.reused,
+            in_flight: pool.in_flight,
+            replaced: pool.replaced,
+        }
+    }
+}
+
+impl LinkJson {
+    fn new(link: &Link, held: &Held) -> Self {
+        let (view, stats, now) = (link.view(), link.stats(), clock::now());
+        Self {
+            name: link.name().clone(),
+            target: link.target().clone(),
+            state: view.state,
+            ready: view.ready,
+            healthy: view.healthy,
+            stable: view.stable,
+            since: view.since.map(wall),
+            attempt: view.attempt,
+            next_retry_ms: view.next_at.map(|at| millis(at.since(now))),
+            suspended: view.suspended,
+            failed: view.failed,
+            last_error: held
+                .last_error()
+                .map(|error| LastErrorJson { at: text(error.at), message: error.text }),
+            rtt: RttJson {
+                last_us: stats.rtt.last().map(micros),
+                smoothed_us: stats.rtt.smoothed().map(micros),
+                variation_us: stats.rtt.variation().map(micros),
+                min_us: stats.rtt.min().map(micros),
+            },
+            stats: StatsJson::new(&stats),
+            pool: held.pool().map(PoolJson::from),
+            policy: held.spec.policy.clone(),
+            breaker: held.gate().and_then(|gate| BreakerJson::new(&gate)),
+        }
+    }
+}
+
+/// Every link.
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let links = shared.engine.links();
+    let links: Vec<LinkJson> = links.iter().map(|(link, held)| LinkJson::new(link, held)).collect();
+    Json(json!({ "links": links }))
+}
+
+/// One link.
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Result<Json<LinkJson>, ApiError> {
+    let (link, held) = find(&shared, &name)?;
+    Ok(Json(LinkJson::new(&link, &held)))
+}
+
+const ACTIONS: &str = "connect, disconnect, check, reset, pause, resume";
+
+/// Does something with a link and shows it afterwards. A connect is begun and not waited for.
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path((name, action)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let (link, held) = find(&shared, &name)?;
+    let mut checked = None;
+    match action.as_str() {
+        "connect" => link.begin(),
+        "disconnect" => link.disconnect().await,
+        "check" => checked = Some(link.check_now().await),
+        "reset" => link.reset(),
+        "pause" => link.pause(),
+        "resume" => link.resume(),
+        _ => {
+            return Err(ApiError::NotFound(format!("there is no {action:?}, there is: {ACTIONS}")));
+        }
+    }
+    tracing::info!(link = %name, action, "done by hand over the api");
+    Ok(Json(json!({
+        "action": action,
+        "check_passed": checked,
+        "link": LinkJson::new(&link, &held),
+    })))
+}
+
+fn find(shared: &Shared, name: &str) -> Result<(Link, Held), ApiError> {
+    shared.engine.link(name).ok_or_else(|| {
+        let names: Vec<_> =
+            shared.engine.links().iter().map(|(link, _)| link.name().to_string()).collect();
+        ApiError::NotFound(super::error::unknown("link", name, &names))
+    })
+}

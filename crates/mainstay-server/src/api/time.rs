@@ -1,0 +1,41 @@
+//! Times and durations as the API writes them.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::{Timestamp, Unit};
+use mainstay::clock;
+use mainstay::core::time::Instant;
+
+/// A wall-clock time as RFC 3339 in UTC, to the millisecond.
+pub(super) fn text(at: SystemTime) -> String {
+    let stamp = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
+    stamp.round(Unit::Millisecond).unwrap_or(stamp).to_string()
+}
+
+/// A point on the links' clock as a wall-clock time.
+pub(super) fn wall(instant: Instant) -> String {
+    let (now, past) = (SystemTime::now(), clock::now().since(instant));
+    let future = instant.since(clock::now());
+    let at = if past.is_zero() { now.checked_add(future) } else { now.checked_sub(past) };
+    text(at.unwrap_or(now))
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250);
+        assert_eq!(text(at), "1994-11-06T08:49:37.25Z");
+        assert!(wall(clock::now_blocking()).ends_with('Z'));
+    }
+}

@@ -1,0 +1,186 @@
+//! The configuration: one file, the environment and flags put together, checked, with the origin of
+//! every setting.
+//!
+//! A flag wins over the environment, which wins over the file, which wins over the default. Whatever
+//! makes no sense is a [`Problem`] with file, line, field, what was found and what is allowed; all
+//! problems that can be found at once are told at once. Secrets are in none of them.
+
+mod file;
+mod links;
+mod origin;
+mod place;
+mod policies;
+mod problem;
+mod secret;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mainstay::core::policy::preset::PolicyConfig;
+
+pub use links::{LinkSpec, Probe, Target, safe_url};
+pub use origin::{Origin, Setting};
+pub use problem::{Problem, Problems};
+pub use secret::Secret;
+
+use place::Document;
+use settings::Settings;
+
+/// Where a configuration file is looked for when none is named.
+pub const PLACES: [&str; 2] = ["mainstay.toml", "/etc/mainstay/mainstay.toml"];
+/// The most links a file may name.
+pub const LINKS_MAX: usize = 1024;
+/// The most policies a file may name.
+pub const POLICIES_MAX: usize = 256;
+/// The largest file that is read.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Everything the server is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens and how it stops.
+    pub server: ServerConfig,
+    /// What it logs.
+    pub log: LogConfig,
+    /// The policies of the file by name.
+    pub policies: BTreeMap<String, PolicyConfig>,
+    /// The links to hold, in the file's order.
+    pub links: Vec<LinkSpec>,
+    /// The settings that flags and the environment can change, with where each was taken from.
+    pub settings: Vec<Setting>,
+    /// The file it was read from, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+/// Where the server listens and how it stops.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Address of the API. Default `127.0.0.1:7180`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where data is kept, once something is. Default `./mainstay-data`.
+    pub data_dir: PathBuf,
+    /// What a caller of the API must show. Default nothing.
+    pub token: Option<Secret>,
+    /// How long a shutdown may take. Default 10 s.
+    pub shutdown_deadline: Duration,
+    /// Whether everybody may call it from anywhere. Only a flag says so.
+    pub allow_public_without_auth: bool,
+}
+
+/// What the server logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Level, or levels by target, such as `info,mainstay=debug`. Default `info`.
+    pub level: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// In which form log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people. The default.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What flags said; the environment and the file give the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The file to read; it must exist then.
+    pub config: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--data-dir`
+    pub data_dir: Option<String>,
+    /// `--shutdown-deadline`
+    pub shutdown_deadline: Option<String>,
+    /// `--log-level`
+    pub log_level: Option<String>,
+    /// `--log-format`
+    pub log_format: Option<String>,
+    /// `--allow-public-without-auth`
+    pub allow_public_without_auth: bool,
+}
+
+/// The variables of an environment.
+pub type Environment = BTreeMap<String, String>;
+
+impl Config {
+    /// Finds the file, reads it, and puts flags and environment over it.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`], each with its place.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Problems> {
+        match find(flags, environment) {
+            Some(path) => {
+                let text = read(&path)?;
+                Self::parse(&text, Some(&path), flags, environment)
+            }
+            None => Self::parse("", None, flags, environment),
+        }
+    }
+
+    /// The same with the text of a file that was read already.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`], each with its place.
+    pub fn parse(
+        text: &str,
+        path: Option<&Path>,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Result<Self, Problems> {
+        let document = Document::parse(text, path)?;
+        let file = file::read(&document)?;
+        let mut problems = Problems::default();
+        let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
+        let policies = policies::build(&file, &document, &mut problems);
+        let links = links::build(&file, &document, &policies, environment, &mut problems);
+        let config = settings.finish(policies, links, path, &mut problems);
+        problems.none_or(config)
+    }
+
+    /// The policy of that name: of the file, or a preset.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<PolicyConfig> {
+        self.policies.get(name).copied().or_else(|| PolicyConfig::preset(name))
+    }
+
+    /// Whether somebody beyond this machine can reach the API without showing a token, and nobody
+    /// said that this is wanted.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        let server = &self.server;
+        !server.listen.ip().is_loopback()
+            && server.token.is_none()
+            && !server.allow_public_without_auth
+    }
+}
+
+/// The file that is read: the one that is named, or the first that exists.
+fn find(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let named = flags.config.clone();
+    named
+        .or_else(|| environment.get("MAINSTAY_CONFIG").map(PathBuf::from))
+        .or_else(|| PLACES.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    let refuse = |message: String| Problems::from(Problem::in_file(path, message));
+    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if size > FILE_MAX {
+        return Err(refuse(format!("has {size} bytes, allowed: at most {FILE_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mainstay::core::config::duration;
+use mainstay::core::policy::call::CallConfig;
+use mainstay::core::policy::gate::GateConfig;
+use mainstay::core::policy::preset::Order;
+use mainstay::link::{HealthOverrides, ReconnectOverrides};
+use serde::Deserialize;
+
+use super::place::Document;
+use super::problem::Problems;
+use super::secret::Secret;
+
+/// A configuration file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) server: ServerSection,
+    pub(super) log: LogSection,
+    pub(super) policy: BTreeMap<String, PolicySection>,
+    pub(super) link: Vec<LinkSection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ServerSection {
+    pub(super) listen: Option<String>,
+    pub(super) data_dir: Option<String>,
+    pub(super) token: Option<Secret>,
+    pub(super) token_env: Option<String>,
+    pub(super) shutdown_deadline: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LogSection {
+    pub(super) level: Option<String>,
+    pub(super) format: Option<String>,
+}
+
+/// What a policy says; only its types are checked here, and its values once they are put over the
+/// preset.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PolicySection {
+    pub(super) preset: Option<String>,
+    #[serde(rename = "call")]
+    _call: CallConfig,
+    #[serde(rename = "gate")]
+    _gate: GateConfig,
+    #[serde(rename = "order")]
+    _order: Order,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LinkSection {
+    pub(super) name: String,
+    pub(super) url: Secret,
+    pub(super) connect: Option<bool>,
+    pub(super) policy: Option<String>,
+    pub(super) preset: Option<String>,
+    pub(super) health_path: Option<String>,
+    pub(super) token_env: Option<String>,
+    pub(super) probe: Option<String>,
+    #[serde(with = "duration::option")]
+    pub(super) dial_timeout: Option<Duration>,
+    #[serde(with = "duration::option")]
+    pub(super) close_timeout: Option<Duration>,
+    #[serde(with = "duration::option")]
+    pub(super) stable_after: Option<Duration>,
+    #[serde(with = "duration::option")]
+    pub(super) suspend_after: Option<Duration>,
+    pub(super) reconnect: ReconnectOverrides,
+    pub(super) health: HealthOverrides,
+}
+
+pub(super) fn read(document: &Document<'_>) -> Result<File, Problems> {
+    toml::from_str(document.text).map_err(|error| document.mistyped(&error).into())
+}

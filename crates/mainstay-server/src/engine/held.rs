@@ -1,0 +1,97 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use mainstay::gate::Gate;
+use mainstay::link::{
+    Bearer, HttpConfig, HttpTransport, Link, LinkManager, LinkOverrides, ManageError, PoolStats,
+    TcpProbe, TcpTransport,
+};
+
+use super::ApplyError;
+use crate::config::{LinkSpec, Probe, Target};
+
+/// What belongs to a link beside its handle.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) spec: LinkSpec,
+    http: Option<HttpTransport>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    last_error: Mutex<Option<LastError>>,
+    gate: Mutex<Option<Gate>>,
+}
+
+/// The last thing that went wrong on a link.
+#[derive(Clone, Debug)]
+pub(crate) struct LastError {
+    pub(crate) at: SystemTime,
+    pub(crate) text: Arc<str>,
+}
+
+impl Held {
+    /// What is known of its pool, when it is an HTTP link.
+    pub(crate) fn pool(&self) -> Option<PoolStats> {
+        self.http.as_ref().map(HttpTransport::pool)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<LastError> {
+        lock(&self.shared.last_error).clone()
+    }
+
+    pub(super) fn failed(&self, error: LastError) {
+        *lock(&self.shared.last_error) = Some(error);
+    }
+
+    pub(crate) fn gate(&self) -> Option<Gate> {
+        lock(&self.shared.gate).clone()
+    }
+
+    /// Puts the link under another gate, or under none.
+    pub(super) fn guard(&self, gate: Option<Gate>) {
+        *lock(&self.shared.gate) = gate;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens the link, disconnected.
+pub(super) fn open(manager: &LinkManager, spec: &LinkSpec) -> Result<(Link, Held), ApplyError> {
+    let (link, http) = match &spec.target {
+        Target::Http { url, health_path } => {
+            let mut config = HttpConfig::new(url);
+            config.health_path.clone_from(health_path);
+            config.bearer = spec.bearer.as_ref().map(|secret| Bearer::fixed(secret.expose()));
+            let http = HttpTransport::new(config).map_err(ApplyError::Config)?;
+            (add(manager, spec, http.clone())?, Some(http))
+        }
+        Target::Tcp { address, probe } => {
+            let probe = match probe {
+                Probe::Connect => TcpProbe::Connect,
+                Probe::Held => TcpProbe::Held,
+            };
+            (add(manager, spec, TcpTransport::new(address.as_str()).probed_by(probe))?, None)
+        }
+    };
+    link.reconfigure(&spec.config).map_err(ApplyError::Config)?;
+    Ok((link, Held { spec: spec.clone(), http, shared: Arc::default() }))
+}
+
+fn add<T: mainstay::link::Transport>(
+    manager: &LinkManager,
+    spec: &LinkSpec,
+    transport: T,
+) -> Result<Link, ApplyError> {
+    let added: Result<Link, ManageError> =
+        manager.add(&spec.name, LinkOverrides::default(), transport);
+    added.map_err(ApplyError::Manage)
+}
+
+/// Whether both lead to the same peer in the same way, so that a connection can be kept.
+pub(super) fn is_same_peer(one: &LinkSpec, other: &LinkSpec) -> bool {
+    one.target == other.target && one.bearer == other.bearer
+}

@@ -1,0 +1,25 @@
+//! The service: holds the links of a configuration file, watches them, and answers an API and a
+//! metrics page.
+//!
+//! ```no_run
+//! use mainstay_server::Server;
+//! use mainstay_server::config::{Config, Environment, Flags};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::load(&Flags::default(), &Environment::new())?;
+//! let server = Server::bind(&config).await?;
+//! server.run(async { tokio::time::sleep(std::time::Duration::from_secs(60)).await }).await;
+//! # Ok(()) }
+//! ```
+//!
+//! It prints nothing and never ends the process: whoever runs it does.
+
+mod api;
+pub mod config;
+mod engine;
+mod metrics;
+mod server;
+mod state;
+
+pub use engine::{Applied, ApplyError};
+pub use server::{Ended, Handle, Server, StartError};

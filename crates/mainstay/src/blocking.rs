@@ -24,8 +24,7 @@ use mainstay_core::time::{Instant, Moment};
 
 use crate::classify::{Attempt, Classify};
 use crate::clock;
-use crate::gate::Gate;
-use crate::retry::{CallError, Next, Nobody, Retry, Run};
+use crate::retry::{CallError, Clock, Next, Nobody, Retry, Run};
 
 /// Runs `op` on this thread until it works, is not worth another try, or a limit is reached.
 ///
@@ -50,10 +49,10 @@ pub fn call_by<T, E, C: Classify<T, E>>(
     mut op: impl FnMut(Attempt) -> Result<T, E>,
     mut sleep: impl FnMut(Duration),
 ) -> Result<T, CallError<E>> {
-    let mut run = Run::start(retry, Nobody, clock::now_blocking);
+    let mut run = Run::start(retry, Nobody, CLOCK);
     loop {
-        let next = match run.admit_now(|gate: &Gate| gate.admit_at(moment)) {
-            Ok((attempt, permit)) => run.ended(Ok(op(attempt)), permit, attempt),
+        let next = match run.admit_now() {
+            Ok(attempt) => run.ended(Ok(op(attempt)), attempt, None),
             Err(next) => next,
         };
         match next {
@@ -77,6 +76,9 @@ pub fn call_by<T, E, C: Classify<T, E>>(
 pub fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|end| end.since(clock::now_blocking()).max(Duration::from_millis(1)))
 }
+
+/// The operating system's clock, which nothing pauses.
+const CLOCK: Clock = Clock { now: clock::now_blocking, moment };
 
 fn moment() -> Moment {
     Moment { now: clock::now_blocking(), bits: clock::draw() }

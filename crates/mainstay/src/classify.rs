@@ -22,6 +22,11 @@ pub struct Attempt {
     pub hedge: u8,
 }
 
+impl Attempt {
+    /// The first attempt of a call without a deadline.
+    pub const FIRST: Self = Self { number: 1, deadline: None, elsewhere: false, hedge: 0 };
+}
+
 /// Says what a result means.
 pub trait Classify<T, E> {
     /// The class of `result`, which `attempt` brought.

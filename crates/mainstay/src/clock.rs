@@ -52,7 +52,9 @@ pub fn draw() -> u64 {
 #[must_use]
 pub fn from_tokio(instant: tokio::time::Instant) -> Instant {
     let since = instant.into_std().saturating_duration_since(*ORIGIN);
-    Instant::from_nanos(mainstay_core::time::nanos(since))
+    // A process does not live for the 584 years that would overflow.
+    let nanos = since.as_secs().wrapping_mul(1_000_000_000);
+    Instant::from_nanos(nanos.wrapping_add(u64::from(since.subsec_nanos())))
 }
 
 /// The point `instant` on tokio's clock.

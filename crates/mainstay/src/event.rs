@@ -5,6 +5,7 @@
 //! it never slows the sender down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
@@ -169,24 +170,27 @@ impl BreakerWhat {
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
+    /// Whether anybody ever listened: until then sending takes no lock.
+    listened: Arc<AtomicBool>,
 }
 
 impl Events {
     /// A channel that keeps [`CAPACITY`] events for its slowest listener.
     #[must_use]
     pub fn new() -> Self {
-        Self { sender: broadcast::Sender::new(CAPACITY) }
+        Self { sender: broadcast::Sender::new(CAPACITY), listened: Arc::default() }
     }
 
     /// Listens from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.listened.store(true, Ordering::Release);
         self.sender.subscribe()
     }
 
     /// Sends `kind` to whoever listens; costs next to nothing when nobody does.
     pub fn send(&self, kind: impl FnOnce() -> Kind) {
-        if self.sender.receiver_count() > 0 {
+        if self.listened.load(Ordering::Acquire) && self.sender.receiver_count() > 0 {
             let event = Event { at: SystemTime::now(), kind: kind() };
             // Nobody may be left to listen by now, which is fine.
             drop(self.sender.send(Arc::new(event)));

@@ -20,7 +20,8 @@ use mainstay_core::config::ConfigError;
 use mainstay_core::policy::breaker::{BreakerSnapshot, BreakerView, Cause, State, Transition};
 use mainstay_core::policy::budget::Budget;
 use mainstay_core::policy::gate as core;
-use mainstay_core::policy::gate::{GateConfig, Meters, Rejection};
+use mainstay_core::policy::gate::{Ended, GateConfig, Meters, Permit as CorePermit, Rejection};
+use mainstay_core::policy::outcome::Sample;
 use mainstay_core::policy::pressure::Pressure;
 use mainstay_core::time::{Instant, Moment};
 use serde::Serialize;
@@ -54,6 +55,8 @@ pub struct Gate {
 struct Shared {
     name: Arc<str>,
     policies: ArcSwap<Policies>,
+    /// How often the policies were replaced.
+    version: AtomicU64,
     reload: Mutex<()>,
     events: Events,
     announcer: Announcer,
@@ -65,14 +68,20 @@ struct Shared {
 /// What one configuration made; swapped as a whole on reload.
 #[derive(Debug)]
 pub(crate) struct Policies {
+    version: u64,
     gate: core::Gate,
     meters: Option<Mutex<Meters>>,
 }
 
 impl Policies {
-    fn new((gate, meters): (core::Gate, Meters)) -> Arc<Self> {
+    fn new((gate, meters): (core::Gate, Meters), version: u64) -> Arc<Self> {
         let meters = gate.config().has_meters().then(|| Mutex::new(meters));
-        Arc::new(Self { gate, meters })
+        Arc::new(Self { version, gate, meters })
+    }
+
+    /// The gate's decisions.
+    pub(crate) const fn gate(&self) -> &core::Gate {
+        &self.gate
     }
 
     fn lend(&self) -> Option<MutexGuard<'_, Meters>> {
@@ -83,7 +92,6 @@ impl Policies {
 
 #[derive(Debug, Default)]
 struct Counts {
-    admitted: AtomicU64,
     rejected: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
@@ -129,7 +137,7 @@ pub struct GateView {
     pub in_flight: Option<(u32, u32)>,
     /// Extra attempts that the budget would grant now.
     pub budget: Option<u64>,
-    /// Calls admitted since the gate was made.
+    /// Calls admitted and ended since the gate was made.
     pub admitted: u64,
     /// Calls rejected by a policy.
     pub rejected: u64,
@@ -161,13 +169,14 @@ impl Gate {
         config: &GateConfig,
         events: Events,
     ) -> Result<Self, ConfigError> {
-        let policies = Policies::new(core::Gate::new(config)?);
+        let policies = Policies::new(core::Gate::new(config)?, 0);
         let name: Arc<str> = name.into();
         let shared = Shared {
             meters: Labelled::new(&name),
             name,
             waiters: Waiters::new(config)?,
             policies: ArcSwap::new(policies),
+            version: AtomicU64::new(0),
             reload: Mutex::new(()),
             events,
             announcer: Announcer::default(),
@@ -210,9 +219,30 @@ impl Gate {
         queue::admit(self).await
     }
 
-    /// Asks with a clock of the caller's: the one place where a permit is made.
+    /// Asks with a clock of the caller's.
     pub(crate) fn admit_at(&self, at: fn() -> Moment) -> Result<Permit, Rejection> {
-        let policies = self.shared.policies.load_full();
+        let policies = self.policies();
+        let permit = self.admit_by(&policies, at)?;
+        Ok(Permit::new(self.clone(), policies, permit, at))
+    }
+
+    /// The policies in force.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        self.shared.policies.load_full()
+    }
+
+    /// Whether calls may have to wait in line.
+    pub(crate) fn has_line(&self) -> bool {
+        !self.shared.waiters.is_off()
+    }
+
+    /// Asks `policies`: the one place where a permit is made.
+    #[inline]
+    pub(crate) fn admit_by(
+        &self,
+        policies: &Policies,
+        at: impl Fn() -> Moment,
+    ) -> Result<CorePermit, Rejection> {
         let admission = {
             let mut meters = policies.lend();
             policies.gate.admit(meters.as_deref_mut(), at)
@@ -220,17 +250,52 @@ impl Gate {
         if let Some(transition) = admission.transition {
             self.announce(transition);
         }
-        match admission.verdict {
-            Ok(permit) => {
-                self.shared.counts.admitted.fetch_add(1, Ordering::Relaxed);
-                self.shared.meters.admitted.increment(1);
-                Ok(Permit::new(self.clone(), policies, permit, at))
-            }
-            Err(rejection) => {
-                self.shared.counts.rejected.fetch_add(1, Ordering::Relaxed);
-                self.shared.meters.rejected.increment(1);
-                Err(rejection)
-            }
+        if admission.verdict.is_ok() {
+            self.shared.meters.admitted.increment(1);
+        } else {
+            self.shared.counts.rejected.fetch_add(1, Ordering::Relaxed);
+            self.shared.meters.rejected.increment(1);
+        }
+        admission.verdict
+    }
+
+    /// Tells what came of the call that `permit` of `from` admitted: the one place where a permit
+    /// ends.
+    #[inline]
+    pub(crate) fn give_back(
+        &self,
+        from: &Arc<Policies>,
+        mut permit: CorePermit,
+        ended: Ended,
+        at: impl Fn() -> Moment,
+    ) {
+        let shared = &*self.shared;
+        let transition = if shared.version.load(Ordering::Acquire) == from.version {
+            let mut meters = from.lend();
+            from.gate.record(meters.as_deref_mut(), permit, ended, at)
+        } else {
+            // Reloaded meanwhile: the place goes back to where it came from, the outcome does not.
+            permit = from.gate.release_place(permit);
+            let current = shared.policies.load();
+            let mut meters = current.lend();
+            current.gate.record(meters.as_deref_mut(), permit, ended, at)
+        };
+        let count = match ended.outcome.sample() {
+            Sample::Success => &shared.counts.succeeded,
+            Sample::Failure | Sample::Throttled => &shared.counts.failed,
+            Sample::Neutral => &shared.counts.abandoned,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        if let Some(transition) = transition {
+            self.announce(transition);
+        }
+        shared.waiters.wake_next();
+    }
+
+    /// Tells that the call that `permit` of `from` admitted is still in flight at the slow threshold.
+    pub(crate) fn slow_by(&self, from: &Policies, permit: &mut CorePermit, at: fn() -> Moment) {
+        if let Some(transition) = from.gate.slow_in_flight(permit, at) {
+            self.announce(transition);
         }
     }
 
@@ -301,7 +366,10 @@ impl Gate {
         let breaker = policies.gate.view(now);
         let held = policies.gate.held_for(now);
         let open = breaker.and_then(|view| view.remaining).filter(|left| !left.is_zero());
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let counts = &self.shared.counts;
+        let (succeeded, failed) = (read(&counts.succeeded), read(&counts.failed));
+        let abandoned = read(&counts.abandoned);
         GateView {
             name: Arc::clone(&self.shared.name),
             breaker,
@@ -309,11 +377,11 @@ impl Gate {
             retry_after_ms: held.max(open).map(millis),
             in_flight: policies.gate.in_flight(),
             budget: policies.gate.budget().map(|budget| budget.available(now)),
-            admitted: counts.admitted.load(Ordering::Relaxed),
-            rejected: counts.rejected.load(Ordering::Relaxed),
-            succeeded: counts.succeeded.load(Ordering::Relaxed),
-            failed: counts.failed.load(Ordering::Relaxed),
-            abandoned: counts.abandoned.load(Ordering::Relaxed),
+            admitted: succeeded + failed + abandoned,
+            rejected: read(&counts.rejected),
+            succeeded,
+            failed,
+            abandoned,
         }
     }
 
@@ -326,12 +394,14 @@ impl Gate {
     pub fn reload(&self, config: &GateConfig) -> Result<(), ConfigError> {
         let _one_at_a_time = self.shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.shared.policies.load_full();
-        let new = Policies::new(old.gate.reloaded(config, clock::now())?);
+        let version = old.version + 1;
+        let new = Policies::new(old.gate.reloaded(config, clock::now())?, version);
         self.shared.waiters.reload(config)?;
         if let Some(view) = new.gate.view(clock::now()) {
             self.shared.announcer.skip_to(view.generation);
         }
         self.shared.policies.store(new);
+        self.shared.version.store(version, Ordering::Release);
         Ok(())
     }
 
@@ -379,7 +449,8 @@ impl Gate {
     pub fn restore(&self, snapshot: &BreakerSnapshot) -> Result<(), ConfigError> {
         let (mut gate, meters) = core::Gate::new(&self.config())?;
         gate.restore(snapshot, clock::now())?;
-        self.shared.policies.store(Policies::new((gate, meters)));
+        let version = self.shared.version.fetch_add(1, Ordering::AcqRel) + 1;
+        self.shared.policies.store(Policies::new((gate, meters), version));
         Ok(())
     }
 

@@ -24,6 +24,8 @@
 mod analytics;
 mod handle;
 mod history;
+mod instruments;
+mod slab;
 mod tracked;
 
 pub use analytics::{Analytics, Burst};
@@ -31,11 +33,12 @@ pub use handle::Operation;
 pub use history::{AttemptRecord, Record};
 pub use tracked::{Status, StatusState};
 
-use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use mainstay_core::policy::call::Verdict;
@@ -45,7 +48,9 @@ use crate::classify::{Attempt, Classify};
 use crate::clock;
 use crate::event::Events;
 use crate::retry::{CallError, Failed, Failure, Retry};
-use history::History;
+use history::Histories;
+use instruments::Instruments;
+use slab::Slab;
 use tracked::{Tracked, Watch};
 
 /// Operations kept per name.
@@ -63,8 +68,16 @@ pub struct Operations {
 pub(crate) struct Inner {
     events: Events,
     next: AtomicU64,
-    active: Mutex<HashMap<u64, Arc<Tracked>>>,
-    history: Mutex<History>,
+    instruments: Instruments,
+    book: Mutex<Book>,
+}
+
+/// What is under way and what is remembered: one lock, taken when an operation begins and when it
+/// ends.
+#[derive(Debug)]
+struct Book {
+    active: Slab,
+    histories: Histories,
 }
 
 impl Default for Operations {
@@ -89,8 +102,11 @@ impl Operations {
             inner: Arc::new(Inner {
                 events,
                 next: AtomicU64::new(1),
-                active: Mutex::default(),
-                history: Mutex::new(History::new(names, records)),
+                instruments: Instruments::new(),
+                book: Mutex::new(Book {
+                    active: Slab::default(),
+                    histories: Histories::new(names, records),
+                }),
             }),
         }
     }
@@ -174,24 +190,24 @@ impl Operations {
     /// one.
     #[expect(clippy::must_use_candidate, reason = "asked for what it does, not what it says")]
     pub fn cancel(&self, id: u64) -> bool {
-        let tracked = self.active_map().get(&id).cloned();
+        let tracked = self.inner.book().active.find(id);
         tracked.is_some_and(|tracked| tracked.cancel())
     }
 
     /// The status of the operation `id`: one that is active, or one still in the history.
     #[must_use]
     pub fn status(&self, id: u64) -> Option<Status> {
-        let tracked = self.active_map().get(&id).cloned();
+        let tracked = self.inner.book().active.find(id);
         tracked.map(|tracked| tracked.status()).or_else(|| {
-            let history = self.inner.history();
-            history.find(id).map(|(name, record)| Status::past(name, record))
+            let book = self.inner.book();
+            book.histories.find(id).map(|(name, record)| Status::past(name, record))
         })
     }
 
     /// All operations that run, wait or are scheduled, oldest first.
     #[must_use]
     pub fn active(&self) -> Vec<Status> {
-        let mut all: Vec<_> = self.active_map().values().cloned().collect();
+        let mut all = self.inner.book().active.all();
         all.sort_by_key(|tracked| tracked.id);
         all.iter().map(|tracked| tracked.status()).collect()
     }
@@ -199,23 +215,19 @@ impl Operations {
     /// The names in the history.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.inner.history().names()
+        self.inner.book().histories.names()
     }
 
     /// What is remembered of the operations called `name`, oldest first.
     #[must_use]
     pub fn history(&self, name: &str) -> Vec<Record> {
-        self.inner.history().records(name).cloned().collect()
+        self.inner.book().histories.records(name)
     }
 
     /// What the history of `name` says: success by attempt, waiting, patterns of failure.
     #[must_use]
     pub fn analytics(&self, name: &str) -> Analytics {
-        Analytics::of(self.inner.history().records(name))
-    }
-
-    fn active_map(&self) -> MutexGuard<'_, HashMap<u64, Arc<Tracked>>> {
-        self.inner.active.lock().unwrap_or_else(PoisonError::into_inner)
+        Analytics::of(self.history(name).iter())
     }
 
     fn register<C>(
@@ -225,12 +237,14 @@ impl Operations {
         at: Option<mainstay_core::time::Instant>,
     ) -> Arc<Tracked> {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        let name = self.inner.history().name(name);
+        let now = clock::now();
         let endpoint = retry.gate().map(|gate| Arc::clone(gate.name()));
-        let tracked = Tracked::new(id, name, endpoint, retry.config().attempts, at);
-        let tracked = Arc::new(tracked);
-        self.active_map().insert(id, Arc::clone(&tracked));
-        tracked
+        let attempts = retry.config().attempts;
+        let mut book = self.inner.book();
+        let (name, created_at) = book.histories.of(name, now);
+        let created = (now, created_at);
+        let make = |slot| Tracked::new(id, slot, name, endpoint, attempts, created, at);
+        book.active.insert_with(make)
     }
 
     async fn run<T, E, C, F, Fut>(
@@ -250,12 +264,19 @@ impl Operations {
         let traced = |attempt: Attempt| {
             op(attempt).instrument(tracing::debug_span!("attempt", number = attempt.number))
         };
-        let call = retry.call_observed(traced, Watch::new(&self.inner.events, &tracked));
-        let result = tokio::select! {
-            biased;
-            () = tracked.cancelled() => Err(cancelled(tracked.attempt())),
-            result = call.instrument(span) => result,
-        };
+        let call = retry.call_observed(traced, Watch::new(&self.inner, &tracked));
+        let mut call = pin!(call.instrument(span));
+        let mut cancelled_by_id = pin!(tracked.cancelled());
+        let result = poll_fn(|context| {
+            // A result that is there counts, also when somebody cancels in the same moment.
+            if !tracked.is_cancelled_unseen()
+                && let Poll::Ready(result) = call.as_mut().poll(context)
+            {
+                return Poll::Ready(result);
+            }
+            cancelled_by_id.as_mut().poll(context).map(|()| Err(cancelled(tracked.attempt())))
+        })
+        .await;
         drop(entry);
         result
     }
@@ -267,8 +288,8 @@ impl Operations {
 }
 
 impl Inner {
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -287,10 +308,9 @@ struct Entry<'a> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let mut active = self.inner.active.lock().unwrap_or_else(PoisonError::into_inner);
-        active.remove(&self.tracked.id);
-        drop(active);
         let record = self.tracked.close(&self.inner.events);
-        self.inner.history().push(&self.tracked.name, record);
+        let mut book = self.inner.book();
+        book.active.remove(self.tracked.slot);
+        book.histories.push(&self.tracked.name, record);
     }
 }

@@ -24,6 +24,7 @@
 
 mod attempt;
 mod error;
+mod guard;
 mod hedge;
 mod observe;
 mod run;
@@ -36,7 +37,9 @@ use std::time::Duration;
 
 use mainstay_core::config::ConfigError;
 use mainstay_core::policy::call::{CallConfig, CallRules};
+use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::policy::preset::{Order, PolicyConfig};
+use mainstay_core::time::{Instant, Moment};
 
 use crate::classify::{Attempt, Classify, EveryError};
 use crate::clock;
@@ -158,13 +161,46 @@ impl<C> Retry<C> {
     ///
     /// [`CallError`] with the last error as it came, the earlier ones beside it, and why no further
     /// attempt was made. An `Ok` that the classifier finds wanting stays `Ok` when attempts run out.
-    pub async fn call<T, E, F, Fut>(&self, op: F) -> Result<T, CallError<E>>
+    pub async fn call<T, E, F, Fut>(&self, mut op: F) -> Result<T, CallError<E>>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        self.call_observed(op, Nobody).await
+        if self.gate.is_some() || self.rules.is_timed() {
+            return self.call_observed(op, Nobody).await;
+        }
+        // Nothing to ask and no time to keep: a success needs none of the machinery.
+        let result = op(Attempt::FIRST).await;
+        let outcome = self.classify.classify(&result, Attempt::FIRST);
+        match result {
+            Ok(value) if outcome == Outcome::Success => Ok(value),
+            result => Box::pin(self.go_on(op, result)).await,
+        }
+    }
+
+    /// Goes on after a first attempt that did not work.
+    async fn go_on<T, E, F, Fut>(&self, mut op: F, first: Result<T, E>) -> Result<T, CallError<E>>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        let mut run = Run::start(self, Nobody, Clock::ASYNC);
+        let mut next = run.ended(Ok(first), Attempt::FIRST, None);
+        loop {
+            match next {
+                Next::Return(result) => return result,
+                Next::Wait(until) => {
+                    clock::sleep_until(until).await;
+                    run.wait_over()?;
+                }
+            }
+            next = match run.admit().await {
+                Ok(attempt) => run.ended(Ok(op(attempt).await), attempt, None),
+                Err(next) => next,
+            };
+        }
     }
 
     /// Like [`call`](Self::call), telling every step to `observer`.
@@ -179,12 +215,14 @@ impl<C> Retry<C> {
         C: Classify<T, E>,
         O: Observe<E>,
     {
-        let mut run = Run::start(self, observer, clock::now);
+        let mut run = Run::start(self, observer, Clock::ASYNC);
         loop {
             let next = match run.admit().await {
-                Ok((attempt, mut permit)) => {
-                    let result = drive(op(attempt), attempt.deadline, permit.as_mut()).await;
-                    run.ended(result, permit, attempt)
+                Ok(attempt) => {
+                    let slow_at = run.slow_at();
+                    let work = drive(op(attempt), attempt.deadline, slow_at, || run.slow());
+                    let result = work.await;
+                    run.ended(result, attempt, None)
                 }
                 Err(next) => next,
             };
@@ -210,12 +248,14 @@ impl<C> Retry<C> {
         F: AsyncFnMut(Attempt) -> Result<T, E>,
         C: Classify<T, E>,
     {
-        let mut run = Run::start(self, Nobody, clock::now);
+        let mut run = Run::start(self, Nobody, Clock::ASYNC);
         loop {
             let next = match run.admit().await {
-                Ok((attempt, mut permit)) => {
-                    let result = drive(op(attempt), attempt.deadline, permit.as_mut()).await;
-                    run.ended(result, permit, attempt)
+                Ok(attempt) => {
+                    let slow_at = run.slow_at();
+                    let work = drive(op(attempt), attempt.deadline, slow_at, || run.slow());
+                    let result = work.await;
+                    run.ended(result, attempt, None)
                 }
                 Err(next) => next,
             };
@@ -228,4 +268,16 @@ impl<C> Retry<C> {
             }
         }
     }
+}
+
+/// The clocks of an executor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: fn() -> Instant,
+    pub(crate) moment: fn() -> Moment,
+}
+
+impl Clock {
+    /// Tokio's, which tests may pause.
+    pub(crate) const ASYNC: Self = Self { now: clock::now, moment: crate::gate::moment };
 }

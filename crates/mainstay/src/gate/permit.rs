@@ -1,9 +1,8 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mainstay_core::policy::gate::{Ended, Permit as CorePermit};
-use mainstay_core::policy::outcome::{Outcome, Sample};
+use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::{Instant, Moment};
 
 use super::{Gate, Policies};
@@ -49,10 +48,7 @@ impl Permit {
     /// Tells that the call is still in flight at [`slow_at`](Self::slow_at): it counts as slow now.
     pub fn slow(&mut self) {
         if let Some(permit) = &mut self.permit {
-            let transition = self.policies.gate.slow_in_flight(permit, self.at);
-            if let Some(transition) = transition {
-                self.gate.announce(transition);
-            }
+            self.gate.slow_by(&self.policies, permit, self.at);
         }
     }
 
@@ -70,30 +66,16 @@ impl Permit {
         self.give_back(outcome, timed_out);
     }
 
+    /// The parts, for who keeps them without this guard.
+    pub(crate) fn into_parts(mut self) -> (Arc<Policies>, Option<CorePermit>, Option<Instant>) {
+        (Arc::clone(&self.policies), self.permit.take(), self.begun)
+    }
+
     fn give_back(&mut self, outcome: Outcome, timed_out: bool) {
-        let Some(mut permit) = self.permit.take() else { return };
+        let Some(permit) = self.permit.take() else { return };
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| (self.at)().now.since(begun));
         let ended = Ended { outcome, elapsed, timed_out };
-        let shared = &self.gate.shared;
-        let current = shared.policies.load();
-        if !Arc::ptr_eq(&current, &self.policies) {
-            // Reloaded meanwhile: the place goes back to where it came from.
-            permit = self.policies.gate.release_place(permit);
-        }
-        let transition = {
-            let mut meters = current.lend();
-            current.gate.record(meters.as_deref_mut(), permit, ended, self.at)
-        };
-        let count = match outcome.sample() {
-            Sample::Success => &shared.counts.succeeded,
-            Sample::Failure | Sample::Throttled => &shared.counts.failed,
-            Sample::Neutral => &shared.counts.abandoned,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        if let Some(transition) = transition {
-            self.gate.announce(transition);
-        }
-        shared.waiters.wake_next();
+        self.gate.give_back(&self.policies, permit, ended, self.at);
     }
 }
 

@@ -1,6 +1,9 @@
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use mainstay_core::time::Instant;
 use serde::Serialize;
 
 /// What is remembered of an operation.
@@ -49,11 +52,12 @@ pub struct AttemptRecord {
 
 /// The latest operations by name.
 #[derive(Debug)]
-pub(super) struct History {
+pub(super) struct Histories {
     names_max: usize,
     records_max: usize,
-    names: HashMap<Arc<str>, Kept>,
+    names: HashMap<Arc<str>, Kept, BuildHasherDefault<Fnv>>,
     uses: u64,
+    anchor: (Instant, SystemTime),
 }
 
 #[derive(Debug, Default)]
@@ -62,37 +66,63 @@ struct Kept {
     last_use: u64,
 }
 
-impl History {
+/// How long the wall clock is carried on by the monotonic one before it is read again.
+const ANCHOR_MAX: Duration = Duration::from_secs(10);
+
+impl Histories {
     pub(super) fn new(names_max: usize, records_max: usize) -> Self {
-        Self { names_max, records_max, names: HashMap::new(), uses: 0 }
+        let anchor = (Instant::default(), SystemTime::UNIX_EPOCH);
+        Self { names_max, records_max, names: HashMap::default(), uses: 0, anchor }
     }
 
-    /// The shared text of `name`.
-    pub(super) fn name(&self, name: &str) -> Arc<str> {
-        self.names.get_key_value(name).map_or_else(|| name.into(), |(name, _)| Arc::clone(name))
+    /// The shared text of `name`, and the wall clock at `now`.
+    pub(super) fn of(&mut self, name: &str, now: Instant) -> (Arc<str>, SystemTime) {
+        let wall = self.wall(now);
+        let known = self.names.get_key_value(name);
+        (known.map_or_else(|| name.into(), |(name, _)| Arc::clone(name)), wall)
+    }
+
+    fn wall(&mut self, now: Instant) -> SystemTime {
+        let (read_at, wall) = self.anchor;
+        let since = now.since(read_at);
+        if since > ANCHOR_MAX || now < read_at {
+            self.anchor = (now, SystemTime::now());
+            return self.anchor.1;
+        }
+        wall + since
     }
 
     pub(super) fn push(&mut self, name: &Arc<str>, record: Record) {
         if self.records_max == 0 || self.names_max == 0 {
             return;
         }
-        if !self.names.contains_key(name) && self.names.len() >= self.names_max {
-            let oldest = self.names.iter().min_by_key(|(_, kept)| kept.last_use);
-            if let Some(oldest) = oldest.map(|(name, _)| Arc::clone(name)) {
-                self.names.remove(&oldest);
-            }
-        }
         self.uses += 1;
-        let kept = self.names.entry(Arc::clone(name)).or_default();
-        kept.last_use = self.uses;
-        if kept.records.len() == self.records_max {
-            kept.records.pop_front();
+        if !self.names.contains_key(name) {
+            self.make_room();
+            self.names.insert(Arc::clone(name), Kept::default());
         }
-        kept.records.push_back(record);
+        if let Some(kept) = self.names.get_mut(name) {
+            kept.last_use = self.uses;
+            if kept.records.len() == self.records_max {
+                kept.records.pop_front();
+            }
+            kept.records.push_back(record);
+        }
     }
 
-    pub(super) fn records(&self, name: &str) -> impl Iterator<Item = &Record> {
-        self.names.get(name).into_iter().flat_map(|kept| &kept.records)
+    fn make_room(&mut self) {
+        if self.names.len() < self.names_max {
+            return;
+        }
+        let oldest = self.names.iter().min_by_key(|(_, kept)| kept.last_use);
+        if let Some(oldest) = oldest.map(|(name, _)| Arc::clone(name)) {
+            self.names.remove(&oldest);
+        }
+    }
+
+    pub(super) fn records(&self, name: &str) -> Vec<Record> {
+        let kept = self.names.get(name);
+        kept.map_or_else(Vec::new, |kept| kept.records.iter().cloned().collect())
     }
 
     pub(super) fn find(&self, id: u64) -> Option<(&Arc<str>, &Record)> {
@@ -105,5 +135,27 @@ impl History {
         let mut names: Vec<_> = self.names.keys().cloned().collect();
         names.sort();
         names
+    }
+}
+
+/// FNV-1a: names are short and come from the program, not from strangers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

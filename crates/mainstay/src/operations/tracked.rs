@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use mainstay_core::time::Instant;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::Inner;
 use super::history::{AttemptRecord, Record};
 use crate::clock;
 use crate::event::{Events, Kind, RetryEvent, RetryWhat};
@@ -23,6 +24,7 @@ const ATTEMPTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) id: u64,
+    pub(super) slot: usize,
     pub(super) name: Arc<str>,
     endpoint: Option<Arc<str>>,
     attempts_max: u32,
@@ -30,6 +32,11 @@ pub(super) struct Tracked {
     created_at: SystemTime,
     is_cancelled: AtomicBool,
     cancel: Notify,
+    /// When it ended, in nanoseconds of our clock; zero while it lasts.
+    ended: AtomicU64,
+    succeeded: AtomicBool,
+    /// Whether it left its first attempt, so that there is something in `live`.
+    is_eventful: AtomicBool,
     live: Mutex<Live>,
 }
 
@@ -90,16 +97,18 @@ pub struct Status {
 impl Tracked {
     pub(super) fn new(
         id: u64,
+        slot: usize,
         name: Arc<str>,
         endpoint: Option<Arc<str>>,
         attempts_max: u32,
+        created: (Instant, SystemTime),
         at: Option<Instant>,
     ) -> Self {
-        let state = if at.is_some() { StatusState::Scheduled } else { StatusState::Running };
+        let is_scheduled = at.is_some();
         let live = Live {
-            state,
-            attempt: 0,
-            last_attempt: None,
+            state: if is_scheduled { StatusState::Scheduled } else { StatusState::Running },
+            attempt: u32::from(!is_scheduled),
+            last_attempt: (!is_scheduled).then_some(created.0),
             next_attempt: at,
             waited: Duration::ZERO,
             failures: Vec::new(),
@@ -107,18 +116,23 @@ impl Tracked {
         };
         Self {
             id,
+            slot,
             name,
             endpoint,
             attempts_max,
-            created: clock::now(),
-            created_at: SystemTime::now(),
+            created: created.0,
+            created_at: created.1,
             is_cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
+            ended: AtomicU64::new(0),
+            succeeded: AtomicBool::new(false),
+            is_eventful: AtomicBool::new(is_scheduled),
             live: Mutex::new(live),
         }
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
+        self.is_eventful.store(true, Ordering::Release);
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,8 +150,18 @@ impl Tracked {
         }
     }
 
+    /// Whether it was cancelled before its task ever looked.
+    pub(super) fn is_cancelled_unseen(&self) -> bool {
+        self.is_cancelled.load(Ordering::Acquire)
+    }
+
+    /// The first attempt of a scheduled operation begins.
     pub(super) fn begin(&self) {
-        self.live().state = StatusState::Running;
+        let mut live = self.live();
+        live.state = StatusState::Running;
+        live.attempt = 1;
+        live.last_attempt = Some(clock::now());
+        live.next_attempt = None;
     }
 
     pub(super) fn attempt(&self) -> u32 {
@@ -163,23 +187,36 @@ impl Tracked {
 
     /// Ends it and answers what is remembered.
     pub(super) fn close(&self, events: &Events) -> Record {
+        let ended = match self.ended.load(Ordering::Acquire) {
+            0 => clock::now(),
+            ended => Instant::from_nanos(ended),
+        };
+        let mut record = Record {
+            id: self.id,
+            created_at_ms: unix_ms(self.created_at),
+            verdict: Verdict::Succeeded.as_str(),
+            succeeded: true,
+            attempts: 1,
+            attempts_max: self.attempts_max,
+            endpoint: self.endpoint.clone(),
+            took_ms: millis(ended.since(self.created)),
+            waited_ms: 0,
+            failures: Vec::new(),
+        };
+        if self.succeeded.load(Ordering::Acquire) && !self.is_eventful.load(Ordering::Acquire) {
+            return record;
+        }
         let mut live = self.live();
         let verdict = live.verdict.unwrap_or(Verdict::Cancelled);
         if verdict == Verdict::Cancelled {
             tell(self, events, RetryWhat::Cancelled, live.attempt, None, None);
         }
-        Record {
-            id: self.id,
-            created_at_ms: unix_ms(self.created_at),
-            verdict: verdict.as_str(),
-            succeeded: verdict == Verdict::Succeeded,
-            attempts: live.attempt,
-            attempts_max: self.attempts_max,
-            endpoint: self.endpoint.clone(),
-            took_ms: millis(clock::now().since(self.created)),
-            waited_ms: millis(live.waited),
-            failures: std::mem::take(&mut live.failures),
-        }
+        record.verdict = verdict.as_str();
+        record.succeeded = verdict == Verdict::Succeeded;
+        record.attempts = live.attempt;
+        record.waited_ms = millis(live.waited);
+        record.failures = std::mem::take(&mut live.failures);
+        record
     }
 }
 
@@ -208,13 +245,13 @@ impl Status {
 
 /// Follows one call for its [`Tracked`].
 pub(super) struct Watch<'a> {
-    events: &'a Events,
+    inner: &'a Inner,
     tracked: &'a Arc<Tracked>,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) const fn new(events: &'a Events, tracked: &'a Arc<Tracked>) -> Self {
-        Self { events, tracked }
+    pub(super) const fn new(inner: &'a Inner, tracked: &'a Arc<Tracked>) -> Self {
+        Self { inner, tracked }
     }
 
     fn tell(
@@ -224,18 +261,27 @@ impl<'a> Watch<'a> {
         delay: Option<Duration>,
         error: Option<Arc<str>>,
     ) {
-        tell(self.tracked, self.events, what, attempt, delay, error);
+        tell(self.tracked, &self.inner.events, what, attempt, delay, error);
     }
 }
 
 impl<E: fmt::Display> Observe<E> for Watch<'_> {
+    fn begun(&self) -> Option<Instant> {
+        if !self.tracked.is_eventful.load(Ordering::Acquire) {
+            return Some(self.tracked.created);
+        }
+        Some(self.tracked.live().last_attempt.unwrap_or(self.tracked.created))
+    }
+
     fn attempt(&mut self, number: u32) {
-        let mut live = self.tracked.live();
-        live.state = StatusState::Running;
-        live.attempt = number;
-        live.last_attempt = Some(if number == 1 { self.tracked.created } else { clock::now() });
-        live.next_attempt = None;
-        drop(live);
+        // The first attempt began with the operation itself.
+        if number > 1 {
+            let mut live = self.tracked.live();
+            live.state = StatusState::Running;
+            live.attempt = number;
+            live.last_attempt = Some(clock::now());
+            live.next_attempt = None;
+        }
         tracing::debug!(attempt = number, "attempt begins");
         self.tell(RetryWhat::Attempt, number, None, None);
     }
@@ -273,17 +319,22 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
         self.tell(RetryWhat::Waiting, attempt, Some(delay), None);
     }
 
-    fn done(&mut self, verdict: Verdict, attempt: u32) {
+    fn done(&mut self, verdict: Verdict, attempt: u32, now: Option<Instant>) {
+        let ended = now.unwrap_or_else(clock::now);
+        self.tracked.ended.store(ended.as_nanos(), Ordering::Release);
+        let seconds = ended.since(self.tracked.created).as_secs_f64();
+        self.inner.instruments.ended(verdict, seconds, attempt);
+        if verdict == Verdict::Succeeded && !self.tracked.is_eventful.load(Ordering::Acquire) {
+            // The common case: nothing happened that needs the lock.
+            self.tracked.succeeded.store(true, Ordering::Release);
+            self.tell(RetryWhat::Success, attempt, None, None);
+            return;
+        }
         let mut live = self.tracked.live();
         live.verdict = Some(verdict);
         live.attempt = attempt;
         let error = live.failures.last().map(|failure| Arc::clone(&failure.error));
         drop(live);
-        // Labelled by how it ended and nothing else: names of operations are not bounded.
-        metrics::counter!("mainstay_operations_total", "verdict" => verdict.as_str()).increment(1);
-        metrics::histogram!("mainstay_operation_seconds")
-            .record(clock::now().since(self.tracked.created).as_secs_f64());
-        metrics::histogram!("mainstay_operation_attempts").record(f64::from(attempt));
         if verdict == Verdict::Succeeded {
             self.tell(RetryWhat::Success, attempt, None, None);
         } else {

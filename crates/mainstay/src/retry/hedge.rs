@@ -10,12 +10,12 @@ use mainstay_core::time::Instant;
 use super::attempt::{Elapsed, drive};
 use super::run::{Next, Run};
 use super::spent::Extra;
-use super::{CallError, Nobody, Retry};
+use super::{CallError, Clock, Nobody, Retry};
 use crate::classify::{Attempt, Classify};
 use crate::clock;
 use crate::gate::{Gate, Permit};
 
-/// One of the attempts that race.
+/// One of the attempts that race. The call itself holds the permit of the first.
 struct Runner<Fut: Future> {
     future: Pin<Box<Fut>>,
     permit: Option<Permit>,
@@ -23,7 +23,7 @@ struct Runner<Fut: Future> {
     output: Option<Fut::Output>,
 }
 
-/// What a race brought, and the permit its outcome belongs to.
+/// What a race brought, and the permit of the hedge that brought it, if it was one.
 type Raced<T, E> = (Result<Result<T, E>, Elapsed>, Option<Permit>);
 
 impl<C> Retry<C> {
@@ -43,22 +43,23 @@ impl<C> Retry<C> {
         Fut: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let mut run = Run::start(self, Nobody, clock::now);
+        let mut run = Run::start(self, Nobody, Clock::ASYNC);
         loop {
             let next = match run.admit().await {
-                Ok((attempt, mut permit)) => {
+                Ok(attempt) => {
                     let plan = self.gate.as_ref().and_then(|gate| gate.hedging(clock::now()));
-                    let (result, permit) = match (&self.gate, plan) {
+                    let (result, hedge) = match (&self.gate, plan) {
                         (Some(gate), Some((delay, most))) => {
                             let race = Race::new(clock::now(), Some(delay), true, most);
-                            self.race(gate, race, &mut op, attempt, permit).await
+                            self.race(gate, race, &mut op, attempt).await
                         }
                         _ => {
-                            let future = op(attempt);
-                            (drive(future, attempt.deadline, permit.as_mut()).await, permit)
+                            let slow_at = run.slow_at();
+                            let slow = || run.slow();
+                            (drive(op(attempt), attempt.deadline, slow_at, slow).await, None)
                         }
                     };
-                    run.ended(result, permit, attempt)
+                    run.ended(result, attempt, hedge)
                 }
                 Err(next) => next,
             };
@@ -78,7 +79,6 @@ impl<C> Retry<C> {
         mut race: Race,
         op: &mut F,
         attempt: Attempt,
-        permit: Option<Permit>,
     ) -> Raced<T, E>
     where
         F: FnMut(Attempt) -> Fut,
@@ -86,17 +86,14 @@ impl<C> Retry<C> {
         C: Classify<T, E>,
     {
         let future = Box::pin(op(attempt));
-        let mut runners = vec![Some(Runner { future, permit, _extra: None, output: None })];
+        let mut runners = vec![Some(Runner { future, permit: None, _extra: None, output: None })];
         let mut step = race.step();
         loop {
             let now = clock::now();
             step = match step {
                 Step::Wait { until } => match first(&mut runners, until, attempt.deadline).await {
                     Event::Timer => race.handle(clock::now(), Input::Timer),
-                    Event::Deadline => {
-                        let permit = runners[0].take().and_then(|runner| runner.permit);
-                        return (Err(Elapsed), permit);
-                    }
+                    Event::Deadline => return (Err(Elapsed), None),
                     Event::Ended(index) => {
                         let number = u8::try_from(index).unwrap_or(u8::MAX);
                         let outcome = self.judge(&runners, index, attempt);

@@ -8,9 +8,9 @@ use super::Failed;
 
 /// Whoever wants to know every step of a call.
 pub(crate) trait Observe<E> {
-    /// Whether attempts are to be timed.
-    fn wants_time(&self) -> bool {
-        true
+    /// When the call began, if attempts are to be timed.
+    fn begun(&self) -> Option<Instant> {
+        None
     }
     /// An attempt begins.
     fn attempt(&mut self, _number: u32) {}
@@ -18,16 +18,12 @@ pub(crate) trait Observe<E> {
     fn failed(&mut self, _failed: &Failed<E>, _outcome: Outcome) {}
     /// The next attempt comes after `delay`, at `until`.
     fn waiting(&mut self, _delay: Duration, _until: Instant) {}
-    /// The call is over.
-    fn done(&mut self, _verdict: Verdict, _attempt: u32) {}
+    /// The call is over; `now` when the clock was read for it anyway.
+    fn done(&mut self, _verdict: Verdict, _attempt: u32, _now: Option<Instant>) {}
 }
 
 /// Nobody wants to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nobody;
 
-impl<E> Observe<E> for Nobody {
-    fn wants_time(&self) -> bool {
-        false
-    }
-}
+impl<E> Observe<E> for Nobody {}

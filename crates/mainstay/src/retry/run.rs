@@ -1,5 +1,6 @@
 //! What happens between the awaits of a call; shared by the async and the blocking executor.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use mainstay_core::policy::call::{Call, Input, Step, Verdict};
@@ -7,12 +8,13 @@ use mainstay_core::policy::gate::Rejection;
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::policy::preset::Order;
 use mainstay_core::policy::pressure::Pressure;
-use mainstay_core::time::Instant;
+use mainstay_core::time::{Instant, Moment};
 
 use super::attempt::Elapsed;
 use super::error::EARLIER_MAX;
-use super::spent::{Counted, Extra};
-use super::{CallError, Failed, Failure, Observe, Retry};
+use super::guard::Guard;
+use super::spent::Extra;
+use super::{CallError, Clock, Failed, Failure, Observe, Retry};
 use crate::classify::{Attempt, Classify};
 use crate::clock;
 use crate::gate::Permit;
@@ -21,14 +23,12 @@ use crate::gate::Permit;
 pub(crate) struct Run<'a, C, E, O> {
     retry: &'a Retry<C>,
     observer: O,
-    now: fn() -> Instant,
+    clock: Clock,
     call: Call,
     earlier: Vec<Failed<E>>,
-    counted: Option<Counted>,
+    guard: Option<Guard<'a>>,
     /// The retry that the budget granted, until its attempt is over.
     extra: Option<Extra>,
-    /// The permit of the whole call, where the breaker is around the retries.
-    around: Option<Permit>,
     is_timed: bool,
     begun: Instant,
     waited: Duration,
@@ -43,20 +43,28 @@ pub(crate) enum Next<T, E> {
 }
 
 impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
-    /// Starts a call by the clock `now`, which is read only when something needs the time.
-    pub(crate) fn start(retry: &'a Retry<C>, observer: O, now: fn() -> Instant) -> Self {
-        let budget = retry.gate.as_ref().and_then(crate::gate::Gate::budget);
-        let is_timed = retry.rules.is_timed() || observer.wants_time();
-        let begun = if is_timed || budget.is_some() { now() } else { Instant::default() };
+    /// Starts a call by `clock`, which is read only when something needs the time.
+    pub(crate) fn start(retry: &'a Retry<C>, observer: O, clock: Clock) -> Self {
+        let policies = retry.gate.as_ref().map(crate::gate::Gate::policies);
+        let is_timed = retry.rules.is_timed() || observer.begun().is_some();
+        let needs_time = is_timed || policies.as_ref().is_some_and(|p| p.gate().budget().is_some());
+        let begun = match observer.begun() {
+            Some(begun) => begun,
+            None if needs_time => (clock.now)(),
+            None => Instant::default(),
+        };
+        let guard = match (&retry.gate, policies) {
+            (Some(gate), Some(policies)) => Some(Guard::new(gate, policies, clock, begun)),
+            _ => None,
+        };
         Self {
             call: Call::start(begun, &retry.rules),
             retry,
             observer,
-            now,
+            clock,
             earlier: Vec::new(),
-            counted: budget.map(|budget| Counted::new(budget, begun)),
+            guard,
             extra: None,
-            around: None,
             is_timed,
             begun,
             waited: Duration::ZERO,
@@ -64,47 +72,37 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
     }
 
     /// Asks the gate for the next attempt; waits in line for a place in its bulkhead.
-    pub(crate) async fn admit<T>(&mut self) -> Result<(Attempt, Option<Permit>), Next<T, E>> {
-        if !self.asks_the_gate() {
-            return Ok((self.sending(), None));
-        }
-        let Some(gate) = &self.retry.gate else { return Ok((self.sending(), None)) };
-        let answer = gate.admit_in_line().await;
+    #[inline]
+    pub(crate) async fn admit<T>(&mut self) -> Result<Attempt, Next<T, E>> {
+        let is_retry = !self.earlier.is_empty();
+        let answer = match &mut self.guard {
+            // Around the retries, the permit of the first attempt is that of all.
+            Some(guard) if !guard.is_admitted() => guard.admit_in_line(is_retry).await,
+            Some(_) | None => Ok(()),
+        };
         self.admitted(answer)
     }
 
     /// Asks the gate for the next attempt, without waiting.
-    pub(crate) fn admit_now<T>(
-        &mut self,
-        ask: impl FnOnce(&crate::gate::Gate) -> Result<Permit, Rejection>,
-    ) -> Result<(Attempt, Option<Permit>), Next<T, E>> {
-        if !self.asks_the_gate() {
-            return Ok((self.sending(), None));
-        }
-        let Some(gate) = &self.retry.gate else { return Ok((self.sending(), None)) };
-        let answer = ask(gate);
+    pub(crate) fn admit_now<T>(&mut self) -> Result<Attempt, Next<T, E>> {
+        let is_retry = !self.earlier.is_empty();
+        let answer = match &mut self.guard {
+            Some(guard) if !guard.is_admitted() => guard.admit(is_retry),
+            Some(_) | None => Ok(()),
+        };
         self.admitted(answer)
     }
 
-    const fn asks_the_gate(&self) -> bool {
-        self.retry.gate.is_some() && self.around.is_none()
-    }
-
-    fn admitted<T>(
-        &mut self,
-        answer: Result<Permit, Rejection>,
-    ) -> Result<(Attempt, Option<Permit>), Next<T, E>> {
+    #[inline]
+    fn admitted<T>(&mut self, answer: Result<(), Rejection>) -> Result<Attempt, Next<T, E>> {
         match answer {
-            Ok(permit) if self.retry.order == Order::BreakerAround => {
-                self.around = Some(permit);
-                Ok((self.sending(), None))
-            }
-            Ok(permit) => Ok((self.sending(), Some(permit))),
+            Ok(()) => Ok(self.sending()),
             Err(rejection) => Err(self.rejected(rejection)),
         }
     }
 
     /// The attempt that is sent now.
+    #[inline]
     fn sending(&mut self) -> Attempt {
         if let Some(extra) = &mut self.extra {
             extra.sent();
@@ -118,6 +116,20 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         Attempt { number, deadline, elsewhere, hedge: 0 }
     }
 
+    /// When the attempt under way will count as slow, if slow calls are told apart.
+    #[inline]
+    pub(crate) fn slow_at(&self) -> Option<Instant> {
+        self.guard.as_ref().and_then(Guard::slow_at)
+    }
+
+    /// The attempt under way counts as slow now.
+    pub(crate) fn slow(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.slow();
+        }
+    }
+
+    #[cold]
     fn rejected<T>(&mut self, rejection: Rejection) -> Next<T, E> {
         let failed = Failed {
             attempt: self.call.attempt(),
@@ -126,63 +138,119 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
             took: None,
         };
         let outcome = Outcome::Rejected { retry_after: rejection.retry_after };
-        self.next(None, failed, outcome)
+        self.next(None, failed, outcome, outcome)
     }
 
-    /// Tells what came of the attempt.
+    /// Tells what came of the attempt. `hedge` is the permit of the hedge that brought it, if it was
+    /// one: the attempt itself is then abandoned.
+    #[inline]
     pub(crate) fn ended<T>(
         &mut self,
         result: Result<Result<T, E>, Elapsed>,
-        permit: Option<Permit>,
         attempt: Attempt,
+        hedge: Option<Permit>,
     ) -> Next<T, E>
     where
         C: Classify<T, E>,
     {
         self.extra = None;
-        let classify = &self.retry.classify;
-        let (outcome, timed_out, may_repeat) = match &result {
+        match result {
             Ok(result) => {
-                let outcome = classify.classify(result, attempt);
-                (outcome, false, classify.may_repeat(result, outcome))
+                let outcome = self.retry.classify.classify(&result, attempt);
+                match result {
+                    Ok(value) if outcome == Outcome::Success => self.succeeded(value, hedge),
+                    result => self.failed(Ok(result), outcome, attempt, hedge),
+                }
             }
-            Err(Elapsed) => (Outcome::TRANSIENT, true, classify.may_repeat_after_timeout()),
+            Err(elapsed) => self.failed(Err(elapsed), Outcome::TRANSIENT, attempt, hedge),
+        }
+    }
+
+    #[inline]
+    fn succeeded<T>(&mut self, value: T, hedge: Option<Permit>) -> Next<T, E> {
+        let read = Cell::new(None);
+        let clock = self.clock;
+        let at = || {
+            let moment = (clock.moment)();
+            read.set(Some(moment.now));
+            moment
         };
-        if let Some(permit) = permit {
+        self.tell_gate(Outcome::Success, false, hedge, at);
+        self.observer.done(Verdict::Succeeded, self.call.attempt(), read.get());
+        Next::Return(Ok(value))
+    }
+
+    /// Tells the gate what came of the attempt (or of the whole call, where it is around).
+    #[inline]
+    fn tell_gate(
+        &mut self,
+        outcome: Outcome,
+        timed_out: bool,
+        hedge: Option<Permit>,
+        at: impl Fn() -> Moment,
+    ) {
+        let Some(guard) = &mut self.guard else { return };
+        if let Some(permit) = hedge {
+            guard.ended(Outcome::Abandoned, false, &at);
             permit.end(outcome, timed_out);
+        } else {
+            guard.ended(outcome, timed_out, at);
+        }
+    }
+
+    #[cold]
+    fn failed<T>(
+        &mut self,
+        result: Result<Result<T, E>, Elapsed>,
+        outcome: Outcome,
+        attempt: Attempt,
+        hedge: Option<Permit>,
+    ) -> Next<T, E>
+    where
+        C: Classify<T, E>,
+    {
+        let classify = &self.retry.classify;
+        let (timed_out, may_repeat) = match &result {
+            Ok(result) => (false, classify.may_repeat(result, outcome)),
+            Err(Elapsed) => (true, classify.may_repeat_after_timeout()),
+        };
+        if self.retry.order == Order::BreakerInside {
+            self.tell_gate(outcome, timed_out, hedge, self.clock.moment);
         }
         let (value, failure) = match result {
-            Ok(Ok(value)) if outcome == Outcome::Success => {
-                return self.succeeded(value);
-            }
             Ok(Ok(value)) => (Some(value), Failure::Unacceptable),
             Ok(Err(error)) => (None, Failure::Error(error)),
             Err(Elapsed) => (None, Failure::TimedOut),
         };
-        let took = self.is_timed.then(|| (self.now)().since(self.begun));
+        let took = self.is_timed.then(|| (self.clock.now)().since(self.begun));
         let failed = Failed { attempt: attempt.number, failure, waited: self.waited, took };
         // What must not be repeated is final for the call, whatever it was for the peer.
-        self.next(value, failed, if may_repeat { outcome } else { Outcome::Permanent })
+        self.next(value, failed, if may_repeat { outcome } else { Outcome::Permanent }, outcome)
     }
 
-    fn succeeded<T>(&mut self, value: T) -> Next<T, E> {
-        if let Some(permit) = self.around.take() {
-            permit.record(Outcome::Success);
-        }
-        self.observer.done(Verdict::Succeeded, self.call.attempt());
-        Next::Return(Ok(value))
-    }
-
-    /// Decides what follows a failure. `value` is what a classifier found wanting.
-    fn next<T>(&mut self, value: Option<T>, failed: Failed<E>, outcome: Outcome) -> Next<T, E> {
-        let now = (self.now)();
+    /// Decides what follows a failure. `value` is what a classifier found wanting; `decides` is the
+    /// class for the call, `outcome` the one for the peer.
+    fn next<T>(
+        &mut self,
+        value: Option<T>,
+        failed: Failed<E>,
+        decides: Outcome,
+        outcome: Outcome,
+    ) -> Next<T, E> {
+        let now = (self.clock.now)();
         self.observer.failed(&failed, outcome);
         let (pressure, probe_in) = self.facts(now);
-        let input = Input::Finished { outcome, bits: clock::draw(), pressure, probe_in };
+        let input = Input::Finished { outcome: decides, bits: clock::draw(), pressure, probe_in };
         let mut step = self.call.handle(now, input, &self.retry.rules);
         if step == Step::Charge {
-            self.extra = self.counted.as_ref().and_then(|counted| counted.withdraw(now));
-            let granted = self.counted.is_none() || self.extra.is_some();
+            let granted = match self.guard.as_ref().map(|guard| guard.withdraw(now)) {
+                Some(Some(extra)) => {
+                    self.extra = extra;
+                    true
+                }
+                Some(None) => false,
+                None => true,
+            };
             step = self.call.handle(now, Input::Charged(granted), &self.retry.rules);
         }
         match step {
@@ -208,29 +276,29 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         last: Failed<E>,
         outcome: Outcome,
     ) -> Result<T, CallError<E>> {
-        if let Some(permit) = self.around.take() {
-            permit.end(outcome, matches!(last.failure, Failure::TimedOut));
-        }
-        self.observer.done(verdict, last.attempt);
+        // Where the breaker is around the retries, it judges the call now.
+        let timed_out = matches!(last.failure, Failure::TimedOut);
+        self.tell_gate(outcome, timed_out, None, self.clock.moment);
+        self.observer.done(verdict, last.attempt, None);
         // What the classifier found wanting is still what the caller asked for.
         value.ok_or_else(|| CallError { verdict, last, earlier: std::mem::take(&mut self.earlier) })
     }
 
     fn facts(&self, now: Instant) -> (Pressure, Option<Duration>) {
-        let Some(gate) = &self.retry.gate else { return (Pressure::NONE, None) };
+        let Some(guard) = &self.guard else { return (Pressure::NONE, None) };
         let rules = &self.retry.rules;
         let pressure = if rules.is_adaptive() {
-            gate.pressure(now, rules.backoff_cap())
+            guard.gate().pressure(now, rules.backoff_cap())
         } else {
             Pressure::NONE
         };
-        let probe_in = if self.around.is_none() { gate.probe_in(now) } else { None };
+        let probe_in = if guard.is_admitted() { None } else { guard.gate().probe_in(now) };
         (pressure, probe_in)
     }
 
     /// The wait is over: the next attempt begins, unless the deadline has passed meanwhile.
     pub(crate) fn wait_over(&mut self) -> Result<(), CallError<E>> {
-        let now = (self.now)();
+        let now = (self.clock.now)();
         // A timer may fire a moment early by the machine's finer clock.
         let now = match self.call.step() {
             Step::Wait { until } => now.max(until),
@@ -240,7 +308,7 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         let step = self.call.handle(now, Input::WaitOver, &self.retry.rules);
         match (step, self.earlier.pop()) {
             (Step::Done(verdict), Some(last)) => {
-                self.observer.done(verdict, last.attempt);
+                self.observer.done(verdict, last.attempt, None);
                 Err(CallError { verdict, last, earlier: std::mem::take(&mut self.earlier) })
             }
             (_, last) => {

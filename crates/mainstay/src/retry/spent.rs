@@ -1,36 +1,9 @@
-//! What a call owes the budget, given back when the call is dropped.
+//! What a retry owes the budget, given back when the call is dropped.
 
 use std::sync::Arc;
 
-use mainstay_core::policy::budget::{Budget, Charge, Deposit};
+use mainstay_core::policy::budget::{Budget, Charge};
 use mainstay_core::time::Instant;
-
-/// A call that the budget counts.
-#[derive(Debug)]
-pub(super) struct Counted {
-    budget: Arc<Budget>,
-    deposit: Option<Deposit>,
-}
-
-impl Counted {
-    pub(super) fn new(budget: Arc<Budget>, now: Instant) -> Self {
-        let deposit = Some(budget.deposit(now));
-        Self { budget, deposit }
-    }
-
-    /// Asks for one extra attempt.
-    pub(super) fn withdraw(&self, now: Instant) -> Option<Extra> {
-        Extra::withdraw(Arc::clone(&self.budget), now)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if let Some(deposit) = self.deposit.take() {
-            self.budget.close(deposit);
-        }
-    }
-}
 
 /// One extra attempt: refunded when it was never sent.
 #[derive(Debug)]

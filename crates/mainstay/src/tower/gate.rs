@@ -104,11 +104,11 @@ where
                     ready_and_call(service, request).await
                 }
             };
-            let ended = drive(work, None, Some(&mut permit)).await;
+            let slow_at = permit.slow_at();
+            let ended = drive(work, None, slow_at, || permit.slow()).await;
             // Without a deadline nothing elapses.
             let result = ended.unwrap_or_else(|_| Err("given up".into()));
-            let attempt = Attempt { number: 1, deadline: None, elsewhere: false, hedge: 0 };
-            permit.record(classify.classify(&result, attempt));
+            permit.record(classify.classify(&result, Attempt::FIRST));
             result
         })
     }

@@ -73,7 +73,7 @@ where
         let work = async move { future.await.map_err(Into::into) };
         Box::pin(async move {
             let deadline = Some(clock::now().after(after));
-            let ended = drive(work, deadline, None).await;
+            let ended = drive(work, deadline, None, || {}).await;
             ended.unwrap_or_else(|_| Err(TimedOut { after }.into()))
         })
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::program::{PATIENCE, Program, ask, command, run};
-use crate::server::Server;
+use crate::server::{Answer, Server};
 
 const TOKEN: &str = "0123456789abcdef0123";
 
@@ -97,6 +97,25 @@ fn a_forced_breaker_holds_its_link_back_and_lets_it_go() {
     );
     ask(&serving.address, "POST", "/api/v1/gates/api/reset", None);
     serving.until("/api/v1/links/api", |link| link["state"] == "RECONNECTING");
+}
+
+#[test]
+fn a_breaker_that_opens_by_itself_closes_when_the_peer_is_well_again() {
+    let peer = Server::ok();
+    let address = peer.address;
+    let policy = "[policy.short.gate.breaker]\nconsecutive_failures = 2\n\
+                  open = { base = \"300ms\", cap = \"300ms\" }\n";
+    let link = link("api", &peer.url("/")).replace("axon", "short");
+    let serving = serve(&(policy.to_owned() + &link));
+    serving.until("/api/v1/links/api", |link| link["state"] == "CONNECTED");
+    drop(peer);
+    serving.until("/api/v1/links/api", |link| {
+        link["suspended"] == "breaker_open" && link["breaker"]["state"] == "OPEN"
+    });
+    let _peer = Server::at(address, |_| Answer::Status(200, "", ""));
+    serving.until("/api/v1/links/api", |link| {
+        link["state"] == "CONNECTED" && link["breaker"]["state"] == "CLOSED"
+    });
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Report {
                 let (Some(ours), Some(peer)) = (ours, peer) else { continue };
                 let most = if section.contains("one") { 0.65 } else { 1.0 };
                 let what =
-                    format!("{section}: {size} calls ≤ {most} × recloser: {:.2}", ours / peer);
+                    format!("{section}: {size} calls ≤ {most} × recloser: {:.3}", ours / peer);
                 targets.push((what, ours <= most * peer));
             }
         }

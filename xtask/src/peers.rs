@@ -32,20 +32,37 @@ exit code: 0 Mainstay keeps all, 1 it does not
 pub(crate) const WORKSPACES: [&str; 2] = ["bench", "conformance"];
 
 pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    is_locked(root, "bench")?;
     run(&mut program(root, "bench", &["run", "--release"], arguments))
 }
 
 pub(crate) fn conformance(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    is_locked(root, "conformance")?;
     run(&mut program(root, "conformance", &["run", "--release"], arguments))
 }
 
 /// Checks that a workspace builds without a warning.
 pub(crate) fn check(root: &Path, workspace: &str) -> Result<(), Failure> {
+    is_locked(root, workspace)?;
     let lint = ["--all-targets", "--", "-D", "warnings"].map(String::from);
     let manifest = manifest(workspace);
     run(&mut cargo(root, &["fmt", "--manifest-path", &manifest, "--check"]))?;
     let mut command = cargo(root, &["clippy", "--quiet", "--locked", "--manifest-path", &manifest]);
     run(command.arg("--target-dir").arg(target_dir(root, "peers")).args(lint))
+}
+
+/// Whether the workspace's lock file knows our crates' present dependencies.
+fn is_locked(root: &Path, workspace: &str) -> Result<(), Failure> {
+    let manifest = manifest(workspace);
+    let tree = ["tree", "--quiet", "--locked", "--manifest-path", &manifest];
+    let output = cargo(root, &tree).output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    Err(Failure::Check(format!(
+        "{workspace}/Cargo.lock is behind our own dependencies: run `cargo update --workspace \
+         --manifest-path {manifest}` and commit it"
+    )))
 }
 
 fn program(root: &Path, workspace: &str, verb: &[&str], arguments: &[String]) -> Command {

@@ -39,6 +39,7 @@
 mod config;
 mod health;
 mod machine;
+mod outbox;
 mod overrides;
 mod redial;
 mod state;
@@ -48,6 +49,7 @@ mod view;
 
 pub use config::{CircuitConfig, HealthConfig, LinkConfig, ReconnectConfig};
 pub use machine::Link;
+pub use outbox::{Outbox, OutboxConfig, Overflow, Put, Seq};
 pub use overrides::{HealthOverrides, LinkOverrides, ReconnectOverrides};
 pub use state::{FailReason, Generation, ReadyState, Redial, State, StateName, SuspendReason};
 pub use stats::LinkStats;

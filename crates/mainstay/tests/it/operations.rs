@@ -53,8 +53,10 @@ async fn every_attempt_and_the_end_are_told() {
     let expected = [
         "retry.attempt 1",
         "retry.failed 1",
+        "retry.waiting 1",
         "retry.attempt 2",
         "retry.failed 2",
+        "retry.waiting 2",
         "retry.attempt 3",
         "retry.success 3",
     ];

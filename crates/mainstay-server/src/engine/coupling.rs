@@ -1,9 +1,12 @@
 //! A link and the gate that guards it tell each other what they learn.
 //!
-//! What comes of dials and probes is told to the gate's breaker, as a call's outcome would be; what
-//! the breaker decides, or is made to do by hand, holds the link back or lets it go.
+//! What comes of dials and health checks is told to the gate's breaker, as a call's outcome would be;
+//! what the breaker decides, or is made to do by hand, holds the link back or lets it go. Dials are
+//! told as they end; of health checks links only count how many ended how, which is looked at every
+//! second.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay::clock;
 use mainstay::core::config::LONGEST;
@@ -13,8 +16,14 @@ use mainstay::event::{BreakerEvent, BreakerWhat, Kind};
 use mainstay::gate::Gate;
 use mainstay::link::{Link, LinkEvent, What};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
 
 use super::{Engine, Held, LastError};
+
+/// How often health checks are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How many of them are told at once.
+const CHECKS_MAX: u64 = 16;
 
 /// Tells the gate, and whoever asks later, what comes of dials and probes.
 pub(super) fn listen(link: &Link, held: &Held) {
@@ -35,8 +44,7 @@ pub(super) fn listen(link: &Link, held: &Held) {
 /// What an event says about the peer's health, if it says anything.
 const fn outcome(event: &LinkEvent) -> Option<Outcome> {
     match event.what {
-        What::Connected | What::Restored => Some(Outcome::Success),
-        What::Suspect => Some(Outcome::TRANSIENT),
+        What::Connected => Some(Outcome::Success),
         What::Error { outcome, .. } => Some(outcome),
         What::StateChanged { .. }
         | What::Reconnected { .. }
@@ -44,6 +52,8 @@ const fn outcome(event: &LinkEvent) -> Option<Outcome> {
         | What::Disconnected
         | What::Reconnecting { .. }
         | What::ReconnectAttempt { .. }
+        | What::Suspect
+        | What::Restored
         | What::Unhealthy { .. }
         | What::AttemptsExhausted { .. }
         | What::Suspended { .. }
@@ -60,11 +70,20 @@ fn record(gate: &Gate, outcome: Outcome) {
     }
 }
 
-/// Tells the links what their gates' breakers do, for ever.
+/// Tells the links what their gates' breakers do, and the breakers how health checks end, for ever.
 pub(super) async fn run(engine: &Arc<Engine>) {
     let mut events = engine.events().subscribe();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = ticks.tick() => {
+                engine.links().iter().for_each(|(link, held)| tell_checks(link, held));
+                continue;
+            }
+        };
+        match event {
             Ok(event) => {
                 if let Kind::Breaker(event) = &event.kind {
                     tell(engine, event);
@@ -77,6 +96,15 @@ pub(super) async fn run(engine: &Arc<Engine>) {
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// Tells the gate how the health checks since the last look ended.
+fn tell_checks(link: &Link, held: &Held) {
+    let stats = link.stats();
+    let (good, bad) = held.new_checks(stats.successful_health_checks, stats.failed_health_checks);
+    let Some(gate) = held.gate() else { return };
+    (0..bad.min(CHECKS_MAX)).for_each(|_| record(&gate, Outcome::TRANSIENT));
+    (0..good.min(CHECKS_MAX)).for_each(|_| record(&gate, Outcome::Success));
 }
 
 fn tell(engine: &Engine, event: &BreakerEvent) {

@@ -22,6 +22,8 @@ pub(crate) struct Held {
 struct Shared {
     last_error: Mutex<Option<LastError>>,
     gate: Mutex<Option<Gate>>,
+    /// Good and bad health checks that were told to the gate.
+    told: Mutex<(u64, u64)>,
 }
 
 /// The last thing that went wrong on a link.
@@ -43,6 +45,14 @@ impl Held {
 
     pub(super) fn failed(&self, error: LastError) {
         *lock(&self.shared.last_error) = Some(error);
+    }
+
+    /// How many good and bad health checks are new, of that many in all.
+    pub(super) fn new_checks(&self, good: u64, bad: u64) -> (u64, u64) {
+        let before = std::mem::replace(&mut *lock(&self.shared.told), (good, bad));
+        // Counters that were reset begin from zero.
+        let new = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        (new(good, before.0), new(bad, before.1))
     }
 
     pub(crate) fn gate(&self) -> Option<Gate> {

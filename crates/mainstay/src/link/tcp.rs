@@ -73,6 +73,9 @@ impl TcpTransport {
 
     async fn connect(&self) -> Result<TcpStream, DialError> {
         let stream = TcpStream::connect(&*self.address).await.map_err(transient)?;
+        if is_its_own_peer(&stream) {
+            return Err(DialError::new(Outcome::TRANSIENT, "nobody listens: it met itself"));
+        }
         stream.set_nodelay(true).map_err(transient)?;
         Ok(stream)
     }
@@ -149,6 +152,33 @@ fn closed() -> DialError {
     DialError::new(Outcome::TRANSIENT, "the peer closed the connection")
 }
 
+/// Whether both ends are the same socket.
+///
+/// Where nobody listens on a port of this machine, the system may give a dial that very port as its
+/// own: the dial then meets itself, and as long as it holds, nobody can listen there.
+fn is_its_own_peer(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| own == peer))
+}
+
 fn transient(error: io::Error) -> DialError {
     DialError::new(Outcome::TRANSIENT, "tcp failed").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dial_that_meets_itself_is_known() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let own = socket.local_addr().unwrap();
+        let stream = socket.connect(own).await.expect("a socket can be its own peer");
+        assert!(is_its_own_peer(&stream));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!is_its_own_peer(&other));
+    }
 }

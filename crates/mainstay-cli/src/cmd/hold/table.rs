@@ -18,8 +18,9 @@ use crate::out;
 
 /// How many of the last events are kept below the table.
 const NOTES: usize = 50;
-/// Columns of a terminal that does not say how many it has.
+/// The size of a terminal that does not say how large it is.
 const COLUMNS: u16 = 80;
+const LINES: u16 = 24;
 
 pub(super) struct Table {
     notes: VecDeque<String>,
@@ -52,7 +53,9 @@ impl Table {
 
     /// Draws everything anew. A terminal that is gone is no error: there is nobody to tell.
     pub(super) fn draw(&self, links: &[Link]) {
-        let (columns, lines) = size().unwrap_or((COLUMNS, 24));
+        // Some terminals say that they have no room at all.
+        let told = size().ok().filter(|(columns, lines)| *columns > 0 && *lines > 0);
+        let (columns, lines) = told.unwrap_or((COLUMNS, LINES));
         let rows: Vec<Row> = links.iter().map(Row::new).collect();
         let lines = self.lines(&rows, usize::from(columns), usize::from(lines));
         drop(self.put(&lines));

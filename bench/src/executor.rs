@@ -62,7 +62,9 @@ fn rows() -> Vec<Row> {
     let timed = CallConfig { deadline, attempt_timeout: deadline, ..CallConfig::default() };
     let timed = kept(Retry::new(&timed));
     let gate = Gate::new("peer", &GateConfig::default()).expect("the config is sound");
-    let gated = kept(Retry::through(&PolicyConfig::default(), gate));
+    let gated = kept(Retry::through(&PolicyConfig::default(), gate.clone()));
+    let call = CallConfig { deadline, ..CallConfig::default() };
+    let whole = kept(Retry::through(&PolicyConfig { call, ..PolicyConfig::default() }, gate));
     let operations: &'static Operations = Box::leak(Box::new(Operations::new(Events::new())));
     vec![
         row("bare call", succeed),
@@ -70,6 +72,9 @@ fn rows() -> Vec<Row> {
         row("mainstay, retry, deadline and attempt timeout", move || timed.call(|_| succeed())),
         row("mainstay, retry, breaker and budget", move || gated.call(|_| succeed())),
         row("mainstay, tracked by name", move || operations.execute("bench", plain, |_| succeed())),
+        row("mainstay, tracked, deadline, breaker and budget", move || {
+            operations.execute("bench", whole, |_| succeed())
+        }),
         row("backon", || succeed.retry(backon::ExponentialBuilder::new().with_jitter())),
         row("tokio-retry2", || {
             let waits = ExponentialFactorBackoff::from_millis(50, 2.0).map(jitter).take(3);

@@ -116,10 +116,35 @@ impl Report {
         let worst = core.map(|(_, figure)| figure.allocations).fold(0.0, f64::max);
         let what = format!("no allocation on admit, record, reject, backoff, budget: {worst}");
         targets.push((what, worst == 0.0));
-        for (name, most) in [("mainstay, 100 calls", 256), ("mainstay, 10 time buckets", 400)] {
+        self.executor_targets(targets);
+        for (name, most) in [
+            ("mainstay, 100 calls", 256),
+            ("mainstay, 10 time buckets", 400),
+            ("mainstay, an active operation", 500),
+        ] {
             if let Some((_, bytes)) = self.sizes.iter().find(|(n, _)| n == name) {
                 targets.push((format!("{name} ≤ {most} B: {bytes}"), *bytes <= most));
             }
+        }
+    }
+
+    fn executor_targets(&self, targets: &mut Vec<Target>) {
+        let section = "operation, first attempt succeeds";
+        let figure = |name| self.figure(section, name);
+        if let (Some(ours), Some(peer)) = (figure("mainstay, retry"), figure("tokio-retry2")) {
+            let what = format!(
+                "bare retry ≤ 2.5 × tokio-retry2: {:.2}, allocations {}",
+                ours.nanos / peer.nanos,
+                ours.allocations
+            );
+            let met = ours.nanos <= 2.5 * peer.nanos && ours.allocations == 0.0;
+            targets.push((what, met));
+        }
+        let whole = "mainstay, tracked, deadline, breaker and budget";
+        if let (Some(ours), Some(bare)) = (figure(whole), figure("bare call")) {
+            let beside = ours.nanos - bare.nanos;
+            let what = format!("tracked operation ≤ 300 ns beside the bare call: {beside:.0}");
+            targets.push((what, beside <= 300.0));
         }
     }
 

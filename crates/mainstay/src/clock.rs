@@ -23,7 +23,8 @@ static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u64)
 static STREAMS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    static DRAWS: Cell<(u64, u64)> = Cell::new((STREAMS.fetch_add(1, Ordering::Relaxed), 0));
+    /// The stream of this thread (from 1; 0 before the first draw), and how often it has drawn.
+    static DRAWS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
 /// Now, on tokio's monotonic clock, which tests may pause.
@@ -42,7 +43,10 @@ pub fn now_blocking() -> Instant {
 #[must_use]
 pub fn draw() -> u64 {
     DRAWS.with(|draws| {
-        let (stream, counter) = draws.get();
+        let (mut stream, counter) = draws.get();
+        if stream == 0 {
+            stream = STREAMS.fetch_add(1, Ordering::Relaxed) + 1;
+        }
         draws.set((stream, counter.wrapping_add(1)));
         bits(*SEED, stream, counter)
     })

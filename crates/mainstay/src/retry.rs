@@ -217,7 +217,8 @@ impl<C> Retry<C> {
     {
         let mut run = Run::start(self, observer, Clock::ASYNC);
         loop {
-            let next = match run.admit().await {
+            let admitted = if run.may_wait() { run.admit().await } else { run.admit_now() };
+            let next = match admitted {
                 Ok(attempt) => {
                     let slow_at = run.slow_at();
                     let work = drive(op(attempt), attempt.deadline, slow_at, || run.slow());
@@ -250,7 +251,8 @@ impl<C> Retry<C> {
     {
         let mut run = Run::start(self, Nobody, Clock::ASYNC);
         loop {
-            let next = match run.admit().await {
+            let admitted = if run.may_wait() { run.admit().await } else { run.admit_now() };
+            let next = match admitted {
                 Ok(attempt) => {
                     let slow_at = run.slow_at();
                     let work = drive(op(attempt), attempt.deadline, slow_at, || run.slow());

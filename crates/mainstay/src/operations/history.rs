@@ -66,6 +66,17 @@ struct Kept {
     last_use: u64,
 }
 
+impl Kept {
+    #[inline]
+    fn push(&mut self, record: Record, records_max: usize, use_now: u64) {
+        self.last_use = use_now;
+        if self.records.len() == records_max {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+    }
+}
+
 /// How long the wall clock is carried on by the monotonic one before it is read again.
 const ANCHOR_MAX: Duration = Duration::from_secs(10);
 
@@ -97,17 +108,14 @@ impl Histories {
             return;
         }
         self.uses += 1;
-        if !self.names.contains_key(name) {
-            self.make_room();
-            self.names.insert(Arc::clone(name), Kept::default());
-        }
+        let (uses, records_max) = (self.uses, self.records_max);
         if let Some(kept) = self.names.get_mut(name) {
-            kept.last_use = self.uses;
-            if kept.records.len() == self.records_max {
-                kept.records.pop_front();
-            }
-            kept.records.push_back(record);
+            kept.push(record, records_max, uses);
+            return;
         }
+        self.make_room();
+        let kept = self.names.entry(Arc::clone(name)).or_default();
+        kept.push(record, records_max, uses);
     }
 
     fn make_room(&mut self) {

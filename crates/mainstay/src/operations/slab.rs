@@ -8,16 +8,19 @@ use super::tracked::Tracked;
 pub(super) struct Slab {
     places: Vec<Option<Arc<Tracked>>>,
     free: Vec<usize>,
+    /// Allocations to use again.
+    spare: Vec<Arc<Tracked>>,
 }
 
-/// Free places kept for later.
+/// Free places and allocations kept for later.
 const KEPT: usize = 64;
 
 impl Slab {
     /// Puts in what `make` makes of its place.
+    #[inline]
     pub(super) fn insert_with(&mut self, make: impl FnOnce(usize) -> Tracked) -> Arc<Tracked> {
         let place = self.free.pop().unwrap_or(self.places.len());
-        let tracked = Arc::new(make(place));
+        let tracked = self.allocate(make(place));
         if place == self.places.len() {
             self.places.push(None);
         }
@@ -25,9 +28,23 @@ impl Slab {
         tracked
     }
 
+    #[inline]
+    fn allocate(&mut self, made: Tracked) -> Arc<Tracked> {
+        let Some(mut spare) = self.spare.pop() else { return Arc::new(made) };
+        match Arc::get_mut(&mut spare) {
+            Some(unused) => *unused = made,
+            // Somebody still looks at it.
+            None => return Arc::new(made),
+        }
+        spare
+    }
+
     pub(super) fn remove(&mut self, place: usize) {
-        if self.places.get_mut(place).and_then(Option::take).is_some() {
+        if let Some(tracked) = self.places.get_mut(place).and_then(Option::take) {
             self.free.push(place);
+            if self.spare.len() < KEPT {
+                self.spare.push(tracked);
+            }
         }
         if self.free.len() == self.places.len() && self.free.len() > KEPT {
             // Nobody is left: a burst does not keep its memory for ever.

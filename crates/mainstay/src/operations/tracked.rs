@@ -95,6 +95,7 @@ pub struct Status {
 }
 
 impl Tracked {
+    #[inline]
     pub(super) fn new(
         id: u64,
         slot: usize,

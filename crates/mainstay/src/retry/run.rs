@@ -71,6 +71,12 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         }
     }
 
+    /// Whether the next attempt may have to wait in line.
+    #[inline]
+    pub(crate) fn may_wait(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.gate().has_line())
+    }
+
     /// Asks the gate for the next attempt; waits in line for a place in its bulkhead.
     #[inline]
     pub(crate) async fn admit<T>(&mut self) -> Result<Attempt, Next<T, E>> {
@@ -84,6 +90,7 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
     }
 
     /// Asks the gate for the next attempt, without waiting.
+    #[inline]
     pub(crate) fn admit_now<T>(&mut self) -> Result<Attempt, Next<T, E>> {
         let is_retry = !self.earlier.is_empty();
         let answer = match &mut self.guard {

@@ -4,6 +4,7 @@
 //! makes sure that a call that is dropped or panics gives its place back.
 
 mod announce;
+mod by_hand;
 mod permit;
 mod queue;
 mod registry;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mainstay_core::config::ConfigError;
-use mainstay_core::policy::breaker::{BreakerSnapshot, BreakerView, Cause, State, Transition};
+use mainstay_core::policy::breaker::{BreakerView, Cause, State, Transition};
 use mainstay_core::policy::budget::Budget;
 use mainstay_core::policy::gate as core;
 use mainstay_core::policy::gate::{Ended, GateConfig, Meters, Permit as CorePermit, Rejection};
@@ -403,62 +404,6 @@ impl Gate {
         self.shared.policies.store(new);
         self.shared.version.store(version, Ordering::Release);
         Ok(())
-    }
-
-    /// Rejects all calls until [`reset`](Self::reset) or [`disable`](Self::disable).
-    pub fn force_open(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::force_open);
-    }
-
-    /// Rejects all calls until as many [`release`](Self::release)s as isolations have come.
-    pub fn isolate(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::isolate);
-    }
-
-    /// Takes one isolation back.
-    pub fn release(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::release);
-    }
-
-    /// Lets all calls through and watches none.
-    pub fn disable(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::disable);
-    }
-
-    /// Watches calls again after [`disable`](Self::disable).
-    pub fn enable(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::enable);
-    }
-
-    /// Closes the breaker with an empty window and forgets how often it opened.
-    pub fn reset(&self) {
-        self.by_hand(mainstay_core::policy::breaker::Breaker::reset);
-    }
-
-    /// The breaker's state, to be kept over a restart.
-    #[must_use]
-    pub fn snapshot(&self) -> Option<BreakerSnapshot> {
-        self.shared.policies.load().gate.snapshot(clock::now())
-    }
-
-    /// Puts the breaker into a state kept before a restart. For a gate nobody uses yet.
-    ///
-    /// # Errors
-    ///
-    /// Never with the configuration the gate was made of.
-    pub fn restore(&self, snapshot: &BreakerSnapshot) -> Result<(), ConfigError> {
-        let (mut gate, meters) = core::Gate::new(&self.config())?;
-        gate.restore(snapshot, clock::now())?;
-        let version = self.shared.version.fetch_add(1, Ordering::AcqRel) + 1;
-        self.shared.policies.store(Policies::new((gate, meters), version));
-        Ok(())
-    }
-
-    fn by_hand(&self, act: fn(&mainstay_core::policy::breaker::Breaker) -> Option<Transition>) {
-        let policies = self.shared.policies.load();
-        if let Some(transition) = policies.gate.breaker().and_then(act) {
-            self.announce(transition);
-        }
     }
 
     /// Whether anybody but the registry and the caller holds the gate.

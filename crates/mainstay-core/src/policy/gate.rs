@@ -31,7 +31,7 @@ use crate::policy::breaker::{
 };
 use crate::policy::budget::Budget;
 use crate::policy::bulkhead::{Bulkhead, Slot};
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Sample};
 use crate::policy::rate::{NotAdmitted, RateLimit, Reservation};
 use crate::policy::throttle::Decision;
 use crate::sync::{AtomicU64, Ordering};
@@ -257,12 +257,21 @@ impl Gate {
         if let Some(left) = self.held_for(at.now) {
             return rejected(RejectedBy::Hold, Some(left));
         }
-        if let Some(throttle) = meters.and_then(Meters::throttle) {
-            match throttle.decide(at.now, at.bits) {
-                Decision::Admit => {}
-                Decision::Reject { .. } => return rejected(RejectedBy::Throttle, None),
-            }
+        let Some(throttle) = meters.and_then(Meters::throttle) else {
+            return self.admit_unthrottled(at);
+        };
+        match throttle.decide(at.now, at.bits) {
+            Decision::Admit => {}
+            Decision::Reject { .. } => return rejected(RejectedBy::Throttle, None),
         }
+        let answer = self.admit_unthrottled(at);
+        if answer.verdict.is_err() {
+            throttle.record(at.now, Sample::Neutral);
+        }
+        answer
+    }
+
+    fn admit_unthrottled(&self, at: Moment) -> Admission {
         let reservation = match &self.rate {
             None => None,
             Some(rate) => match rate.reserve(at.now, 1, Duration::ZERO) {

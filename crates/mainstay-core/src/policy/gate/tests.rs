@@ -121,6 +121,26 @@ fn b08_a_rejection_of_a_policy_is_no_failure_of_the_peer() {
 }
 
 #[test]
+fn b08_a_call_that_a_later_policy_rejects_does_not_count_for_the_throttle() {
+    let config = GateConfig {
+        throttle: Some(ThrottleConfig::default()),
+        rate: Some(RateConfig { limit: 1, period: SECOND, burst: 1, ..RateConfig::default() }),
+        ..GateConfig::default()
+    };
+    let (gate, mut meters) = measured(&config);
+    for ms in [0, 2_000, 4_000] {
+        // With bits of 0 the throttle turns a call away as soon as it may turn any away.
+        let permit = gate.admit(Some(&mut meters), || at(ms)).verdict.expect("the peer is well");
+        let success = ended(Outcome::Success);
+        let _transition = gate.record(Some(&mut meters), permit, success, || at(ms));
+        for _ in 0..100 {
+            let rejection = gate.admit(Some(&mut meters), || at(ms)).verdict.unwrap_err();
+            assert_eq!(rejection.by, RejectedBy::RateLimit);
+        }
+    }
+}
+
+#[test]
 fn while_all_is_well_no_clock_is_read() {
     let breaker = BreakerConfig {
         window: crate::policy::breaker::Window::Count(100),

@@ -37,6 +37,9 @@ use crate::policy::throttle::Decision;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Instant, Moment};
 
+/// How much earlier than the one that set a hold another thread may have read the clock.
+const CLOCK_GRACE: Duration = Duration::from_secs(1);
+
 /// What decides whether calls to one endpoint may go. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Gate {
@@ -385,14 +388,15 @@ impl Gate {
             return None;
         }
         let left = Instant::from_nanos(hold).since(now);
-        if left.is_zero() || left > self.config.hold_cap {
+        let longest = self.config.hold_cap;
+        if left.is_zero() || left > longest + CLOCK_GRACE {
             // Over, or set by a clock that has stepped back since.
             let order = Ordering::Relaxed;
             // Somebody who set a new hold meanwhile is right.
             let _raced = self.hold.compare_exchange(hold, 0, order, order);
             return None;
         }
-        Some(left)
+        Some(left.min(longest))
     }
 
     fn hold_until(&self, until: Instant) {

@@ -61,6 +61,15 @@ fn r12_a_shorter_hint_does_not_shorten_a_longer_one() {
 }
 
 #[test]
+fn r12_a_caller_that_read_the_clock_a_little_earlier_does_not_lift_a_hold() {
+    let gate = gate(&GateConfig { hold_cap: 5 * SECOND, ..GateConfig::default() });
+    call(&gate, Outcome::Throttled { hint: Some(60 * SECOND) }, 1_000);
+    assert_eq!(rejected_by(&gate, 999), RejectedBy::Hold);
+    assert_eq!(gate.held_for(at(999).now), Some(5 * SECOND));
+    assert_eq!(gate.held_for(at(2_000).now), Some(4 * SECOND));
+}
+
+#[test]
 fn b15_a_hold_from_before_the_clock_stepped_back_is_forgotten() {
     let gate = gate(&GateConfig::default());
     call(&gate, Outcome::Throttled { hint: Some(5 * SECOND) }, 1_000_000_000);

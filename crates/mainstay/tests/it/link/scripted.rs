@@ -2,7 +2,7 @@
 
 mod transport;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -250,6 +250,34 @@ async fn a_transport_that_panics_ends_the_link_and_leaves_nobody_waiting() {
     assert_eq!(link.view().state, StateName::Disconnected);
     assert_eq!(link.connect().await, Err(ConnectError::Stopped));
     link.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_comes_while_the_state_changes_shows_no_older_one() {
+    let script = Scripted::new(Answer::Ok);
+    let link = script.link(LinkConfig::default());
+    let mut seen = link.watch();
+    let over = Arc::new(AtomicBool::new(false));
+    let others = [(); 4].map(|()| {
+        let (link, over) = (link.clone(), over.clone());
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                drop(link.watch());
+            }
+        })
+    });
+    let begun = std::time::Instant::now();
+    let mut outdated = 0;
+    while begun.elapsed() < Duration::from_secs(1) {
+        link.connect().await.unwrap();
+        link.disconnect().await;
+        outdated += usize::from(*seen.borrow_and_update() != link.view());
+    }
+    over.store(true, Ordering::Relaxed);
+    for other in others {
+        other.join().unwrap();
+    }
+    assert_eq!(outdated, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,3 +132,24 @@ pub fn io_outcome(error: &io::Error) -> Outcome {
 fn is_lookup(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("lookup address information")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::ErrorKind;
+
+    #[test]
+    fn an_error_that_wraps_another_means_what_that_one_means() {
+        let reset = || io::Error::from(ErrorKind::ConnectionReset);
+        for wrapped in [
+            io::Error::other(reset()),
+            io::Error::other(io::Error::other(reset())),
+            io::Error::new(ErrorKind::InvalidData, reset()),
+        ] {
+            assert_eq!(io_outcome(&wrapped), Outcome::TRANSIENT, "{wrapped:?}");
+        }
+        let own = io::Error::other("no room on the stage");
+        assert_eq!(io_outcome(&own), Outcome::Permanent);
+        assert_eq!(io_outcome(&ErrorKind::NotFound.into()), Outcome::Permanent);
+    }
+}

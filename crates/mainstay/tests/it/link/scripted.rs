@@ -194,6 +194,21 @@ async fn a_pause_is_silent_and_a_resume_dials() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_drops_a_connection_that_does_not_close_in_time() {
+    let script = Scripted::with(Answer::Ok, true);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let abandons = || script.0.abandons.load(Ordering::SeqCst);
+    let before = abandons();
+    link.pause();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(abandons(), before, "it has 5 s to close");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(abandons(), before + 1);
+    assert_eq!(link.view().state, StateName::Suspended);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_configuration_keeps_the_connection() {
     let script = Scripted::new(Answer::Ok);
     let link = script.link(LinkConfig::default());

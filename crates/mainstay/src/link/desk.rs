@@ -323,7 +323,8 @@ impl Book {
 
     /// The task is gone: nobody may wait any longer.
     ///
-    /// It may have panicked, or its runtime gone: then the connection is gone as well.
+    /// It may have panicked, or its runtime gone: then the connection is gone as well, and that is
+    /// left to be told.
     pub(super) fn end(&mut self) {
         self.ended = true;
         let generation = self.machine.generation();
@@ -331,7 +332,6 @@ impl Book {
             self.give(input);
         }
         (self.connecting, self.checking, self.leaving) = (None, None, None);
-        self.outbox.clear();
     }
 
     /// What a real call that ended now says.

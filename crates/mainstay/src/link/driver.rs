@@ -170,6 +170,7 @@ impl<T: Transport> Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.desk.book().end();
+        self.desk.tell();
     }
 }
 

@@ -267,6 +267,21 @@ async fn a_transport_that_panics_ends_the_link_and_leaves_nobody_waiting() {
     link.shutdown().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn watchers_and_listeners_are_told_of_a_link_whose_transport_panicked() {
+    let script = Scripted::new(Answer::Ok);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let (mut seen, mut events) = (link.watch(), link.subscribe());
+    *script.0.probe.lock().unwrap() = Answer::Panic;
+    assert!(!link.check_now().await);
+    let second = Duration::from_secs(1);
+    let gone = seen.wait_for(|view| view.state == StateName::Disconnected);
+    tokio::time::timeout(second, gone).await.expect("a watcher is told").unwrap();
+    let told = async { while !events.recv().await.unwrap().is_called("disconnected") {} };
+    tokio::time::timeout(second, told).await.expect("a listener is told");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watcher_that_comes_while_the_state_changes_shows_no_older_one() {
     let script = Scripted::new(Answer::Ok);

@@ -126,7 +126,12 @@ pub fn io_outcome(error: &io::Error) -> Outcome {
             | ErrorKind::ResourceBusy
     );
     // The standard library gives a failed look-up of a name no kind of its own.
-    if passing || is_lookup(error) { Outcome::TRANSIENT } else { Outcome::Permanent }
+    if passing || is_lookup(error) {
+        return Outcome::TRANSIENT;
+    }
+    // What it wraps is not among its sources: those begin with that one's.
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    wrapped.map_or(Outcome::Permanent, io_outcome)
 }
 
 fn is_lookup(error: &io::Error) -> bool {

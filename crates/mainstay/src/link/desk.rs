@@ -212,6 +212,9 @@ impl Book {
 
     /// The same with the error that led to it.
     pub(super) fn give_with(&mut self, input: Input, error: Option<Arc<str>>) -> bool {
+        if self.ended {
+            return false;
+        }
         let now = clock::now();
         let before = self.machine.deadline();
         let (checks, good) = self.checks(now);
@@ -326,11 +329,11 @@ impl Book {
     /// It may have panicked, or its runtime gone: then the connection is gone as well, and that is
     /// left to be told.
     pub(super) fn end(&mut self) {
-        self.ended = true;
         let generation = self.machine.generation();
         for input in [Input::Disconnect, Input::CloseFinished { generation }] {
             self.give(input);
         }
+        self.ended = true;
         (self.connecting, self.checking, self.leaving) = (None, None, None);
     }
 

@@ -339,9 +339,15 @@ impl Link {
         !self.desk().book().ended
     }
 
-    /// Begins to connect without waiting for it.
+    /// Begins to connect without waiting for it. Does nothing once the link is shut down.
     pub fn begin(&self) {
-        self.desk().give(Input::Connect);
+        let wake = {
+            let mut book = self.desk().book();
+            !book.stopping && book.give(Input::Connect)
+        };
+        if wake {
+            self.desk().call();
+        }
     }
 
     /// Begins a shutdown without waiting for it.

@@ -268,6 +268,23 @@ async fn a_transport_that_panics_ends_the_link_and_leaves_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_brings_a_link_back_that_is_being_shut_down() {
+    let script = Scripted::with(Answer::Ok, true);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let begun = async {
+        settle().await;
+        assert_eq!(link.view().state, StateName::Closing);
+        link.begin();
+    };
+    let both = async { tokio::join!(link.shutdown(), begun) };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends");
+    link.begin();
+    link.breaker_opened(clock::now().after(Duration::from_secs(60)));
+    assert_eq!((link.view().state, script.dials()), (StateName::Disconnected, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn watchers_and_listeners_are_told_of_a_link_whose_transport_panicked() {
     let script = Scripted::new(Answer::Ok);
     let link = script.link(LinkConfig::default());

@@ -19,7 +19,8 @@ use std::time::Duration;
 use mainstay_core::bits::uniform;
 use mainstay_core::config::{ConfigError, Ratio, duration_from, in_range};
 use mainstay_core::time::{Instant, nanos};
-use quick_cache::sync::Cache as Store;
+use quick_cache::sync::{self, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -94,12 +95,38 @@ pub struct Cache<K, V, E> {
 
 struct Shared<K, V, E> {
     config: CacheConfig,
-    slots: Store<K, Arc<Slot<V, E>>>,
+    slots: Slots<K, V, E>,
     hits: AtomicU64,
     misses: AtomicU64,
     stale: AtomicU64,
     loads: AtomicU64,
     errors: AtomicU64,
+}
+
+type Slots<K, V, E> =
+    sync::Cache<K, Arc<Slot<V, E>>, UnitWeighter, DefaultHashBuilder, InUse<K, V, E>>;
+
+/// Keeps the slots that somebody loads or waits for: whoever asks for such a key next must find the
+/// load under way. There are at most as many as calls.
+struct InUse<K, V, E>(DefaultLifecycle<K, Arc<Slot<V, E>>>);
+
+impl<K, V, E> Clone for InUse<K, V, E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V, E> Lifecycle<K, Arc<Slot<V, E>>> for InUse<K, V, E> {
+    type RequestState =
+        <DefaultLifecycle<K, Arc<Slot<V, E>>> as Lifecycle<K, Arc<Slot<V, E>>>>::RequestState;
+
+    fn is_pinned(&self, _key: &K, slot: &Arc<Slot<V, E>>) -> bool {
+        Arc::strong_count(slot) > 1
+    }
+
+    fn on_evict(&self, state: &mut Self::RequestState, key: K, slot: Arc<Slot<V, E>>) {
+        self.0.on_evict(state, key, slot);
+    }
 }
 
 struct Slot<V, E> {
@@ -167,7 +194,13 @@ impl<K: Eq + Hash + Clone, V: Clone, E> Cache<K, V, E> {
         duration_from("stale_on_error", config.stale_on_error, Duration::ZERO)?;
         let shared = Shared {
             config: *config,
-            slots: Store::new(config.capacity),
+            slots: sync::Cache::with(
+                config.capacity,
+                config.capacity as u64,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                InUse(DefaultLifecycle::default()),
+            ),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             stale: AtomicU64::new(0),

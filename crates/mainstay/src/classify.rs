@@ -131,9 +131,35 @@ pub fn io_outcome(error: &io::Error) -> Outcome {
             | ErrorKind::ResourceBusy
     );
     // The standard library gives a failed look-up of a name no kind of its own.
-    if passing || is_lookup(error) { Outcome::TRANSIENT } else { Outcome::Permanent }
+    if passing || is_lookup(error) {
+        return Outcome::TRANSIENT;
+    }
+    // What it wraps is not among its sources: those begin with that one's.
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    wrapped.map_or(Outcome::Permanent, io_outcome)
 }
 
 fn is_lookup(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("lookup address information")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::ErrorKind;
+
+    #[test]
+    fn an_error_that_wraps_another_means_what_that_one_means() {
+        let reset = || io::Error::from(ErrorKind::ConnectionReset);
+        for wrapped in [
+            io::Error::other(reset()),
+            io::Error::other(io::Error::other(reset())),
+            io::Error::new(ErrorKind::InvalidData, reset()),
+        ] {
+            assert_eq!(io_outcome(&wrapped), Outcome::TRANSIENT, "{wrapped:?}");
+        }
+        let own = io::Error::other("no room on the stage");
+        assert_eq!(io_outcome(&own), Outcome::Permanent);
+        assert_eq!(io_outcome(&ErrorKind::NotFound.into()), Outcome::Permanent);
+    }
 }

@@ -92,6 +92,40 @@ pub struct HealthOverrides {
     pub up: Option<u32>,
 }
 
+impl ReconnectOverrides {
+    /// What these say, and where they say nothing what `earlier` says.
+    #[must_use]
+    pub fn over(self, earlier: Self) -> Self {
+        Self {
+            enabled: self.enabled.or(earlier.enabled),
+            attempts: self.attempts.or(earlier.attempts),
+            hint_cap: self.hint_cap.or(earlier.hint_cap),
+            strategy: self.strategy.or(earlier.strategy),
+            base: self.base.or(earlier.base),
+            cap: self.cap.or(earlier.cap),
+            factor: self.factor.or(earlier.factor),
+            increment: self.increment.or(earlier.increment),
+            jitter: self.jitter.or(earlier.jitter),
+            circuit: self.circuit.or(earlier.circuit),
+        }
+    }
+}
+
+impl HealthOverrides {
+    /// What these say, and where they say nothing what `earlier` says.
+    #[must_use]
+    pub fn over(self, earlier: Self) -> Self {
+        Self {
+            enabled: self.enabled.or(earlier.enabled),
+            interval: self.interval.or(earlier.interval),
+            timeout: self.timeout.or(earlier.timeout),
+            edge_interval: self.edge_interval.or(earlier.edge_interval),
+            down: self.down.or(earlier.down),
+            up: self.up.or(earlier.up),
+        }
+    }
+}
+
 /// Puts `value`, if there is one, into `field`.
 fn put<T: Copy>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {

@@ -31,11 +31,14 @@ use crate::policy::breaker::{
 };
 use crate::policy::budget::Budget;
 use crate::policy::bulkhead::{Bulkhead, Slot};
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Sample};
 use crate::policy::rate::{NotAdmitted, RateLimit, Reservation};
 use crate::policy::throttle::Decision;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Instant, Moment};
+
+/// How much earlier than the one that set a hold another thread may have read the clock.
+const CLOCK_GRACE: Duration = Duration::from_secs(1);
 
 /// What decides whether calls to one endpoint may go. Shared by reference between threads.
 #[derive(Debug)]
@@ -257,12 +260,21 @@ impl Gate {
         if let Some(left) = self.held_for(at.now) {
             return rejected(RejectedBy::Hold, Some(left));
         }
-        if let Some(throttle) = meters.and_then(Meters::throttle) {
-            match throttle.decide(at.now, at.bits) {
-                Decision::Admit => {}
-                Decision::Reject { .. } => return rejected(RejectedBy::Throttle, None),
-            }
+        let Some(throttle) = meters.and_then(Meters::throttle) else {
+            return self.admit_unthrottled(at);
+        };
+        match throttle.decide(at.now, at.bits) {
+            Decision::Admit => {}
+            Decision::Reject { .. } => return rejected(RejectedBy::Throttle, None),
         }
+        let answer = self.admit_unthrottled(at);
+        if answer.verdict.is_err() {
+            throttle.record(at.now, Sample::Neutral);
+        }
+        answer
+    }
+
+    fn admit_unthrottled(&self, at: Moment) -> Admission {
         let reservation = match &self.rate {
             None => None,
             Some(rate) => match rate.reserve(at.now, 1, Duration::ZERO) {
@@ -376,14 +388,15 @@ impl Gate {
             return None;
         }
         let left = Instant::from_nanos(hold).since(now);
-        if left.is_zero() || left > self.config.hold_cap {
+        let longest = self.config.hold_cap;
+        if left.is_zero() || left > longest + CLOCK_GRACE {
             // Over, or set by a clock that has stepped back since.
             let order = Ordering::Relaxed;
             // Somebody who set a new hold meanwhile is right.
             let _raced = self.hold.compare_exchange(hold, 0, order, order);
             return None;
         }
-        Some(left)
+        Some(left.min(longest))
     }
 
     fn hold_until(&self, until: Instant) {

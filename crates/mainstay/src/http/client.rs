@@ -9,6 +9,7 @@ use mainstay_core::config::ConfigError;
 use mainstay_core::policy::gate::GateConfig;
 use mainstay_core::policy::outcome::{Outcome, Retry as MayRetry};
 use mainstay_core::policy::preset::PolicyConfig;
+use mainstay_core::time::Instant;
 use reqwest::{Request, Response};
 
 use super::{is_idempotent, status_outcome, transport_outcome};
@@ -264,10 +265,35 @@ impl<'a> Sent<'a> {
         };
         // Asked before each attempt: the link replaces a client whose pool it suspects.
         let client = transport.client().unwrap_or_else(|_| self.client.inner.clone());
-        let begun = clock::now();
+        let report = Report { link, begun: clock::now(), deadline: attempt.deadline };
         let result = client.execute(request).await.map_err(reqwest::Error::without_url);
-        link.report(outcome(&result), clock::now().since(begun));
+        report.of(outcome(&result));
         result
+    }
+}
+
+/// Tells a link what came of one request, also when it is given up at its deadline: then its future
+/// is dropped, and nothing else would tell of a peer that does not answer.
+struct Report<'a> {
+    link: &'a Link,
+    begun: Instant,
+    /// None when it was told.
+    deadline: Option<Instant>,
+}
+
+impl Report<'_> {
+    fn of(mut self, outcome: Outcome) {
+        self.deadline = None;
+        self.link.report(outcome, clock::now().since(self.begun));
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        let now = clock::now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.link.report(Outcome::TRANSIENT, now.since(self.begun));
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Desk {
     pub(super) target: Arc<str>,
     listeners: OnceLock<Arc<Listeners>>,
     pub(super) subscribers: OnceLock<broadcast::Sender<Arc<LinkEvent>>>,
-    pub(super) watchers: OnceLock<watch::Sender<LinkView>>,
+    watchers: OnceLock<watch::Sender<LinkView>>,
     bus: Option<Events>,
     book: Mutex<Book>,
 }
@@ -137,11 +137,7 @@ impl Desk {
     /// Tells everything that waits to be told. Holds no lock while it does.
     pub(super) fn tell(&self) {
         loop {
-            let (note, view) = {
-                let mut book = self.book();
-                let Some(note) = book.outbox.pop_front() else { return };
-                (note, book.machine.view())
-            };
+            let Some(note) = self.book().outbox.pop_front() else { return };
             match note {
                 Note::Event { what, at, now, generation, error } => {
                     let wait = match what {
@@ -170,9 +166,27 @@ impl Desk {
                 Note::Left(flight) => drop(flight.send_replace(Some(()))),
             }
             if let Some(watchers) = self.watchers.get() {
-                watchers.send_if_modified(|shown| std::mem::replace(shown, view) != view);
+                self.show(watchers);
             }
         }
+    }
+
+    /// The state as it changes, from now on.
+    pub(super) fn watch(&self) -> watch::Receiver<LinkView> {
+        let view = || watch::Sender::new(self.book().machine.view());
+        let watchers = self.watchers.get_or_init(view);
+        // It may have changed before the task could know of the watchers.
+        self.show(watchers);
+        watchers.subscribe()
+    }
+
+    /// Shows the present state. It is read while nobody else can show one: an older one could
+    /// otherwise take the place of a newer one, and stay.
+    fn show(&self, watchers: &watch::Sender<LinkView>) {
+        watchers.send_if_modified(|shown| {
+            let view = self.book().machine.view();
+            std::mem::replace(shown, view) != view
+        });
     }
 
     fn spread(&self, event: LinkEvent) {
@@ -198,6 +212,9 @@ impl Book {
 
     /// The same with the error that led to it.
     pub(super) fn give_with(&mut self, input: Input, error: Option<Arc<str>>) -> bool {
+        if self.ended {
+            return false;
+        }
         let now = clock::now();
         let before = self.machine.deadline();
         let (checks, good) = self.checks(now);
@@ -309,15 +326,15 @@ impl Book {
 
     /// The task is gone: nobody may wait any longer.
     ///
-    /// It may have panicked, or its runtime gone: then the connection is gone as well.
+    /// It may have panicked, or its runtime gone: then the connection is gone as well, and that is
+    /// left to be told.
     pub(super) fn end(&mut self) {
-        self.ended = true;
         let generation = self.machine.generation();
         for input in [Input::Disconnect, Input::CloseFinished { generation }] {
             self.give(input);
         }
+        self.ended = true;
         (self.connecting, self.checking, self.leaving) = (None, None, None);
-        self.outbox.clear();
     }
 
     /// What a real call that ended now says.

@@ -113,10 +113,13 @@ impl<T: Transport> Task<T> {
                 let work = Box::pin(async move { timed(deadline, transport.dial(deadline)).await });
                 self.line = Some(Slot::new(Kind::Dial, generation, work));
             }
-            Action::Close { generation, .. } => {
+            Action::Close { generation, deadline } => {
                 self.probe = None;
                 let work = Box::pin(async move {
-                    transport.close().await;
+                    let closed = timeout_at(clock::to_tokio(deadline), transport.close()).await;
+                    if closed.is_err() {
+                        transport.abandon();
+                    }
                     Ok(Duration::ZERO)
                 });
                 self.line = Some(Slot::new(Kind::Close, generation, work));
@@ -167,6 +170,7 @@ impl<T: Transport> Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.desk.book().end();
+        self.desk.tell();
     }
 }
 

@@ -292,10 +292,7 @@ impl Link {
     /// Its state as it changes; only the latest is kept.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<LinkView> {
-        let desk = self.desk();
-        let watchers = desk.watchers.get_or_init(|| watch::Sender::new(self.view()));
-        watchers.send_replace(self.view());
-        watchers.subscribe()
+        self.desk().watch()
     }
 
     /// Calls `call` at every event of that name: dotted (`link.connected`), as the seeds call it
@@ -342,9 +339,15 @@ impl Link {
         !self.desk().book().ended
     }
 
-    /// Begins to connect without waiting for it.
+    /// Begins to connect without waiting for it. Does nothing once the link is shut down.
     pub fn begin(&self) {
-        self.desk().give(Input::Connect);
+        let wake = {
+            let mut book = self.desk().book();
+            !book.stopping && book.give(Input::Connect)
+        };
+        if wake {
+            self.desk().call();
+        }
     }
 
     /// Begins a shutdown without waiting for it.

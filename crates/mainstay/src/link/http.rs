@@ -9,7 +9,7 @@ use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use mainstay_core::config::{ConfigError, duration_from};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 
 use crate::http::{is_tls, retry_after};
 
@@ -202,20 +202,19 @@ impl HttpTransport {
         builder.build()
     }
 
-    async fn ask(&self) -> Result<(), DialError> {
-        let mut request = self.client()?.get(self.shared.health.clone());
-        if let Some(bearer) = &self.shared.config.bearer
-            && let Some(token) = (bearer.0)().await
-        {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                DialError::new(Outcome::Permanent, "the token holds forbidden characters")
-            })?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
+    /// Asks once. Inside is what came of it; `Elapsed` when the client waited in vain for an answer.
+    async fn ask(&self) -> Result<Result<(), DialError>, Elapsed> {
+        let request = match self.request().await {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error)),
+        };
         self.shared.tally.requests.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay::new(&self.shared.tally.in_flight);
-        let mut response = request.send().await.map_err(|error| failed(error.without_url()))?;
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_timeout() && !error.is_connect() => return Err(Elapsed),
+            Err(error) => return Ok(Err(failed(error.without_url()))),
+        };
         let status = response.status();
         let mut read = 0;
         // A body that breaks off changes nothing about the status.
@@ -228,9 +227,23 @@ impl HttpTransport {
         drop(under_way);
         let outcome = outcome(status, response.headers());
         if outcome == Outcome::Success {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        Err(DialError::new(outcome, format!("the peer answered {status}")))
+        Ok(Err(DialError::new(outcome, format!("the peer answered {status}"))))
+    }
+
+    async fn request(&self) -> Result<RequestBuilder, DialError> {
+        let mut request = self.client()?.get(self.shared.health.clone());
+        if let Some(bearer) = &self.shared.config.bearer
+            && let Some(token) = (bearer.0)().await
+        {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                DialError::new(Outcome::Permanent, "the token holds forbidden characters")
+            })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        Ok(request)
     }
 
     /// Asks within what is left until `deadline`, and replaces the client after timeouts in a row.
@@ -238,7 +251,8 @@ impl HttpTransport {
         // A little earlier than the link's own deadline, to know that it was a timeout.
         let at = crate::clock::to_tokio(deadline);
         let early = at.checked_sub(Duration::from_millis(2)).unwrap_or(at);
-        let Ok(result) = tokio::time::timeout_at(early, self.ask()).await else {
+        let ended = tokio::time::timeout_at(early, self.ask()).await;
+        let Ok(Ok(result)) = ended else {
             let limit = self.shared.config.replace_after;
             let timeouts = self.shared.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
             if limit > 0 && timeouts >= limit {
@@ -271,6 +285,9 @@ impl Transport for HttpTransport {
 
     fn abandon(&self) {}
 }
+
+/// No answer came in the client's own time for a request.
+struct Elapsed;
 
 /// Counts a request until it ends or is dropped.
 struct UnderWay<'a>(&'a AtomicU64);

@@ -180,7 +180,8 @@ impl LinkManager {
         Ok(())
     }
 
-    /// Lets one link redial, with overrides of its own put over those it has, if any.
+    /// Lets one link redial, with overrides of its own put over those it has, if any: field by
+    /// field, what they leave out stays.
     ///
     /// # Errors
     ///
@@ -192,7 +193,7 @@ impl LinkManager {
     ) -> Result<(), ManageError> {
         self.change(name, |own| {
             if let Some(overrides) = overrides {
-                own.reconnect = overrides;
+                own.reconnect = overrides.over(own.reconnect);
             }
             own.reconnect.enabled = Some(true);
         })
@@ -207,7 +208,8 @@ impl LinkManager {
         self.change(name, |own| own.reconnect.enabled = Some(false))
     }
 
-    /// Changes how one link is probed (`configureHealthChecks` of seed 003).
+    /// Changes how one link is probed (`configureHealthChecks` of seed 003): field by field, what
+    /// `health` leaves out stays.
     ///
     /// # Errors
     ///
@@ -217,7 +219,7 @@ impl LinkManager {
         name: &str,
         health: HealthOverrides,
     ) -> Result<(), ManageError> {
-        self.change(name, |own| own.health = health)
+        self.change(name, |own| own.health = health.over(own.health))
     }
 
     /// Calls `call` with the number of the attempt, from 1, and the wait before it, whenever a

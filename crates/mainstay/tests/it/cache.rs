@@ -144,3 +144,48 @@ fn a_config_that_makes_no_sense_is_refused() {
     let config = CacheConfig { ttl: Duration::ZERO, ..CacheConfig::default() };
     assert_eq!(Cache::<u32, u32, String>::new(&config).unwrap_err().field, "ttl");
 }
+
+#[tokio::test(start_paused = true)]
+async fn k02_a_key_that_is_being_loaded_does_not_make_room_for_others() {
+    let config = CacheConfig { capacity: 4, ..CacheConfig::default() };
+    let cache: Cache<u32, u32, String> = Cache::new(&config).unwrap();
+    let loads = Cell::new(0);
+    let slow = || async {
+        loads.set(loads.get() + 1);
+        sleep(SECOND).await;
+        Ok(Some(7))
+    };
+    let crowd = |keys: std::ops::Range<u32>| keys.for_each(|key| cache.insert(&key, Some(key)));
+    crowd(1..100);
+    let crowded = async {
+        tokio::task::yield_now().await;
+        crowd(100..1_000);
+        cache.get_or_load(0, slow).await
+    };
+    let answers = tokio::join!(cache.get_or_load(0, slow), crowded);
+    assert_eq!(answers, (Ok(Some(7)), Ok(Some(7))));
+    assert_eq!(loads.get(), 1, "one load at a time");
+    assert!(cache.stats().size <= 5, "{}", cache.stats().size);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k02_more_loads_than_places_each_run_once_and_then_make_room() {
+    let config = CacheConfig { capacity: 2, ..CacheConfig::default() };
+    let cache: Cache<u32, u32, String> = Cache::new(&config).unwrap();
+    let (loads, local) = (Rc::new(Cell::new(0)), LocalSet::new());
+    for call in 0..32 {
+        let (cache, loads) = (cache.clone(), Rc::clone(&loads));
+        local.spawn_local(async move {
+            let load = || async {
+                loads.set(loads.get() + 1);
+                sleep(SECOND).await;
+                Ok(Some(call % 16))
+            };
+            assert_eq!(cache.get_or_load(call % 16, load).await, Ok(Some(call % 16)));
+        });
+    }
+    local.await;
+    assert_eq!(loads.get(), 16);
+    (100..200).for_each(|key| cache.insert(&key, Some(key)));
+    assert!(cache.stats().size <= 2, "{}", cache.stats().size);
+}

@@ -9,6 +9,9 @@ use mainstay::core::policy::gate::{GateConfig, RejectedBy};
 use mainstay::core::policy::preset::PolicyConfig;
 use mainstay::gate::Gates;
 use mainstay::http::{Client, RequestError, builder};
+use mainstay::link::{
+    HealthConfig, HttpConfig, HttpTransport, Link, LinkConfig, LinkOptions, StateName,
+};
 use mainstay::retry::{CallError, Failure};
 use reqwest::{Body, Method, Response};
 
@@ -220,28 +223,56 @@ async fn an_address_with_a_secret_is_not_shown_in_errors() {
     assert!(!shown.contains("hush"), "{shown}");
 }
 
-#[tokio::test]
-async fn calls_through_a_link_feed_its_health() {
-    use mainstay::core::link::{HealthConfig, LinkConfig, StateName};
-    use mainstay::link::{HttpConfig, HttpTransport, Link, LinkOptions};
-
-    let mut server = Server::start(OK).await;
+/// A link to `server` that is probed once an hour, and a client through it: whatever the link
+/// learns, it learns from the calls.
+async fn unprobed(server: &Server, policy: &PolicyConfig) -> (Link, Client) {
     let mut config = HttpConfig::new(server.url());
     config.system_proxy = false;
     let transport = HttpTransport::new(config).unwrap();
-    // Probed once an hour: whatever the link learns, it learns from the calls.
     let hour = Duration::from_secs(3600);
     let health = HealthConfig { interval: hour, edge_interval: hour, ..HealthConfig::default() };
     let options = LinkOptions::new("peer").config(LinkConfig { health, ..LinkConfig::default() });
     let link = Link::open(options, transport.clone()).unwrap();
     link.connect().await.unwrap();
+    let through = Client::through_link(link.clone(), transport, policy, Gates::default());
+    (link, through.unwrap())
+}
+
+async fn leaves_connected(link: &Link) {
     let mut seen = link.watch();
-    let through = Client::through_link(link.clone(), transport, &policy(), Gates::default());
-    let client = through.unwrap();
+    let noticed = seen.wait_for(|view| view.state != StateName::Connected);
+    tokio::time::timeout(Duration::from_secs(5), noticed).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn calls_through_a_link_feed_its_health() {
+    let mut server = Server::start(OK).await;
+    let (link, client) = unprobed(&server, &policy()).await;
     assert_eq!(send(&client, Method::GET, &server.url()).await.unwrap().status(), 200);
     assert_eq!(server.connections(), 1, "over the link's own connection");
     server.kill().await;
     assert!(send(&client, Method::GET, &server.url()).await.is_err());
-    let noticed = seen.wait_for(|view| view.state != StateName::Connected);
-    tokio::time::timeout(Duration::from_secs(5), noticed).await.unwrap().unwrap();
+    leaves_connected(&link).await;
+}
+
+#[tokio::test]
+async fn calls_through_a_link_that_are_never_answered_feed_its_health_too() {
+    let server = Server::start(OK).await;
+    let (link, client) = unprobed(&server, &policy()).await;
+    server.turn(Mode::Hang);
+    assert!(send(&client, Method::GET, &server.url()).await.is_err());
+    leaves_connected(&link).await;
+}
+
+#[tokio::test]
+async fn a_call_that_its_caller_drops_says_nothing_about_the_link() {
+    let server = Server::start(OK).await;
+    let (link, client) = unprobed(&server, &policy()).await;
+    server.turn(Mode::Hang);
+    let url = server.url();
+    for _ in 0..5 {
+        let call = send(&client, Method::GET, &url);
+        assert!(tokio::time::timeout(50 * MS, call).await.is_err());
+    }
+    assert!(link.view().healthy);
 }

@@ -58,7 +58,8 @@ impl Breaker {
             return self.open(word_now, openings, Cause::NoVerdict, at).map(open_now);
         }
         if probes.spent() >= u32::from(self.rules.probes) {
-            return Some(rejected(RejectionReason::ProbesBusy, self.first_lease_end(at.now)));
+            let wait = self.first_lease_end(word_now.generation(), at.now);
+            return Some(rejected(RejectionReason::ProbesBusy, wait));
         }
         let slot = (!probes.busy).trailing_zeros();
         let taken = Probes { busy: probes.busy | 1 << slot, ..probes };
@@ -173,9 +174,12 @@ impl Breaker {
         now.since(since) >= Duration::from_nanos(self.rules.dwell_ns)
     }
 
-    fn first_lease_end(&self, now: Instant) -> Option<Duration> {
+    /// When the first probe of this phase must have answered. A probe of an earlier phase that
+    /// never did may have left its lease behind.
+    fn first_lease_end(&self, generation: u32, now: Instant) -> Option<Duration> {
         let leases = self.leases.iter().map(|place| place.load(Ordering::Acquire));
-        leases.filter(|lease| *lease != 0).map(|lease| lease_end(lease).since(now)).min()
+        let present = leases.filter(|lease| *lease != 0 && same_generation(*lease, generation));
+        present.map(|lease| lease_end(lease).since(now)).min()
     }
 }
 

@@ -61,6 +61,15 @@ fn r12_a_shorter_hint_does_not_shorten_a_longer_one() {
 }
 
 #[test]
+fn r12_a_caller_that_read_the_clock_a_little_earlier_does_not_lift_a_hold() {
+    let gate = gate(&GateConfig { hold_cap: 5 * SECOND, ..GateConfig::default() });
+    call(&gate, Outcome::Throttled { hint: Some(60 * SECOND) }, 1_000);
+    assert_eq!(rejected_by(&gate, 999), RejectedBy::Hold);
+    assert_eq!(gate.held_for(at(999).now), Some(5 * SECOND));
+    assert_eq!(gate.held_for(at(2_000).now), Some(4 * SECOND));
+}
+
+#[test]
 fn b15_a_hold_from_before_the_clock_stepped_back_is_forgotten() {
     let gate = gate(&GateConfig::default());
     call(&gate, Outcome::Throttled { hint: Some(5 * SECOND) }, 1_000_000_000);
@@ -118,6 +127,26 @@ fn b08_a_rejection_of_a_policy_is_no_failure_of_the_peer() {
         assert_eq!(rejected_by(&gate, 0), RejectedBy::Bulkhead);
     }
     assert_eq!(gate.view(at(0).now).unwrap().state, State::Closed);
+}
+
+#[test]
+fn b08_a_call_that_a_later_policy_rejects_does_not_count_for_the_throttle() {
+    let config = GateConfig {
+        throttle: Some(ThrottleConfig::default()),
+        rate: Some(RateConfig { limit: 1, period: SECOND, burst: 1, ..RateConfig::default() }),
+        ..GateConfig::default()
+    };
+    let (gate, mut meters) = measured(&config);
+    for ms in [0, 2_000, 4_000] {
+        // With bits of 0 the throttle turns a call away as soon as it may turn any away.
+        let permit = gate.admit(Some(&mut meters), || at(ms)).verdict.expect("the peer is well");
+        let success = ended(Outcome::Success);
+        let _transition = gate.record(Some(&mut meters), permit, success, || at(ms));
+        for _ in 0..100 {
+            let rejection = gate.admit(Some(&mut meters), || at(ms)).verdict.unwrap_err();
+            assert_eq!(rejection.by, RejectedBy::RateLimit);
+        }
+    }
 }
 
 #[test]

@@ -76,6 +76,21 @@ async fn a_server_that_hangs_is_found_out_and_its_pool_dropped() {
 }
 
 #[tokio::test]
+async fn a_pool_is_dropped_too_when_requests_time_out_before_their_probes() {
+    let server = Server::start(OK).await;
+    let timeout = Duration::from_millis(40);
+    let config = HttpConfig { system_proxy: false, timeout, ..HttpConfig::new(server.url()) };
+    let http = HttpTransport::new(config).unwrap();
+    let link = Link::open(LinkOptions::new("http").config(quick()), http.clone()).unwrap();
+    let mut events = link.subscribe();
+    link.connect().await.unwrap();
+    server.turn(Mode::Hang);
+    let error = next(&mut events, "unhealthy").await.error.clone().unwrap();
+    assert_eq!(&*error, "no answer in time");
+    assert!(http.pool().replaced >= 1, "{:?}", http.pool());
+}
+
+#[tokio::test]
 async fn a_slow_server_within_the_timeout_is_well() {
     let server = Server::start(Mode::Slow(Duration::from_millis(30))).await;
     let (_http, link) = open(&server, quick());

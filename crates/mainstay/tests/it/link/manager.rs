@@ -114,6 +114,28 @@ async fn reconnection_can_be_disabled_and_enabled_for_one_link() {
 }
 
 #[tokio::test]
+async fn overrides_given_later_are_put_over_those_of_before_field_by_field() {
+    let (listener, tcp) = listener().await;
+    let manager = manager(quick());
+    let mut overrides = LinkOverrides::default();
+    overrides.reconnect.attempts = Some(Some(0));
+    overrides.health.enabled = Some(false);
+    let link = manager.add("feed", overrides, tcp).unwrap();
+    let soon = Some(Duration::from_millis(5));
+    let later = ReconnectOverrides { base: soon, ..ReconnectOverrides::default() };
+    manager.enable_reconnection("feed", Some(later)).unwrap();
+    let health = HealthOverrides { interval: soon, timeout: soon, ..HealthOverrides::default() };
+    manager.configure_health_checks("feed", health).unwrap();
+    link.connect().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(link.stats().total_health_checks, 0, "probing is still off");
+    link.disconnect().await;
+    drop(listener);
+    link.connect().await.unwrap_err();
+    assert_eq!(link.view().state, StateName::Failed, "no redial is allowed still");
+}
+
+#[tokio::test]
 async fn common_options_change_for_all_and_overrides_stay() {
     let (_listener, tcp) = listener().await;
     let manager = manager(LinkConfig::default());

@@ -2,7 +2,7 @@
 
 mod transport;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -194,6 +194,21 @@ async fn a_pause_is_silent_and_a_resume_dials() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_drops_a_connection_that_does_not_close_in_time() {
+    let script = Scripted::with(Answer::Ok, true);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let abandons = || script.0.abandons.load(Ordering::SeqCst);
+    let before = abandons();
+    link.pause();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(abandons(), before, "it has 5 s to close");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(abandons(), before + 1);
+    assert_eq!(link.view().state, StateName::Suspended);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_configuration_keeps_the_connection() {
     let script = Scripted::new(Answer::Ok);
     let link = script.link(LinkConfig::default());
@@ -250,6 +265,66 @@ async fn a_transport_that_panics_ends_the_link_and_leaves_nobody_waiting() {
     assert_eq!(link.view().state, StateName::Disconnected);
     assert_eq!(link.connect().await, Err(ConnectError::Stopped));
     link.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_brings_a_link_back_that_is_being_shut_down() {
+    let script = Scripted::with(Answer::Ok, true);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let begun = async {
+        settle().await;
+        assert_eq!(link.view().state, StateName::Closing);
+        link.begin();
+    };
+    let both = async { tokio::join!(link.shutdown(), begun) };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends");
+    link.begin();
+    link.breaker_opened(clock::now().after(Duration::from_secs(60)));
+    assert_eq!((link.view().state, script.dials()), (StateName::Disconnected, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_and_listeners_are_told_of_a_link_whose_transport_panicked() {
+    let script = Scripted::new(Answer::Ok);
+    let link = script.link(LinkConfig::default());
+    link.connect().await.unwrap();
+    let (mut seen, mut events) = (link.watch(), link.subscribe());
+    *script.0.probe.lock().unwrap() = Answer::Panic;
+    assert!(!link.check_now().await);
+    let second = Duration::from_secs(1);
+    let gone = seen.wait_for(|view| view.state == StateName::Disconnected);
+    tokio::time::timeout(second, gone).await.expect("a watcher is told").unwrap();
+    let told = async { while !events.recv().await.unwrap().is_called("disconnected") {} };
+    tokio::time::timeout(second, told).await.expect("a listener is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_comes_while_the_state_changes_shows_no_older_one() {
+    let script = Scripted::new(Answer::Ok);
+    let link = script.link(LinkConfig::default());
+    let mut seen = link.watch();
+    let over = Arc::new(AtomicBool::new(false));
+    let others = [(); 4].map(|()| {
+        let (link, over) = (link.clone(), over.clone());
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                drop(link.watch());
+            }
+        })
+    });
+    let begun = std::time::Instant::now();
+    let mut outdated = 0;
+    while begun.elapsed() < Duration::from_secs(1) {
+        link.connect().await.unwrap();
+        link.disconnect().await;
+        outdated += usize::from(*seen.borrow_and_update() != link.view());
+    }
+    over.store(true, Ordering::Relaxed);
+    for other in others {
+        other.join().unwrap();
+    }
+    assert_eq!(outdated, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -135,6 +135,20 @@ fn b06_a_late_probe_does_not_take_the_lease_of_the_next_one_in_its_place() {
 }
 
 #[test]
+fn b06_the_lease_of_an_earlier_phase_does_not_say_when_to_come_back() {
+    let breaker = opened(&plain(), 0);
+    let [one, two, _hung] = [(); 3].map(|()| admit(&breaker, 1_100));
+    assert!(record(&breaker, one, Sample::Failure, 1_100).is_none());
+    assert!(record(&breaker, two, Sample::Failure, 1_100).is_some(), "open for 2 s");
+    assert!(call(&breaker, Sample::Success, 3_500).is_none());
+    let _busy = [admit(&breaker, 3_500), admit(&breaker, 3_500)];
+    let rejection = breaker.admit(at(3_600)).verdict.unwrap_err();
+    assert_eq!(rejection.reason, RejectionReason::ProbesBusy);
+    let wait = rejection.retry_after.expect("the leases of the two are known");
+    assert!(wait >= Duration::from_millis(900), "{wait:?}");
+}
+
+#[test]
 fn b07_without_traffic_it_stays_half_open_and_admits_at_any_time() {
     let breaker = opened(&plain(), 0);
     assert!(is_admitted(&breaker, 1_100));

@@ -28,6 +28,7 @@ pub(super) struct Script {
     pub(super) dials: AtomicUsize,
     pub(super) probes: AtomicUsize,
     pub(super) closes: AtomicUsize,
+    pub(super) abandons: AtomicUsize,
     pub(super) cut: Notify,
     pub(super) hang_close: bool,
 }
@@ -44,6 +45,7 @@ impl Scripted {
             dials: AtomicUsize::new(0),
             probes: AtomicUsize::new(0),
             closes: AtomicUsize::new(0),
+            abandons: AtomicUsize::new(0),
             cut: Notify::new(),
             hang_close,
         }))
@@ -107,5 +109,7 @@ impl Transport for Scripted {
         }
     }
 
-    fn abandon(&self) {}
+    fn abandon(&self) {
+        self.0.abandons.fetch_add(1, Ordering::SeqCst);
+    }
 }

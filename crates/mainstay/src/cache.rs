@@ -262,7 +262,14 @@ impl<K: Eq + Hash + Clone, V: Clone, E> Cache<K, V, E> {
                 kept.failures += 1;
                 let error = Arc::new(error);
                 kept.error = Some(Arc::clone(&error));
-                shared.stale(&kept, clock::now()).ok_or(error)
+                let stale = shared.stale(&kept, clock::now());
+                let is_empty = kept.value.is_none();
+                drop(kept);
+                if is_empty {
+                    // Those who wait have the slot in hand; nobody else needs it.
+                    shared.slots.remove_if(&key, |kept| Arc::ptr_eq(kept, &slot));
+                }
+                stale.ok_or(error)
             }
         }
     }

@@ -62,7 +62,8 @@ impl<T, E> Classify<T, E> for EveryError {
 
 /// Looks for a cause it knows in an error and its sources: [`io::Error`], a timeout of tokio, a
 /// [`Rejection`](mainstay_core::policy::gate::Rejection) and, with the feature `http`, an error of
-/// reqwest. What it does not know is final.
+/// reqwest. What it does not know is final, and taken for the caller's own: it says nothing of the
+/// peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownErrors;
 
@@ -85,7 +86,7 @@ pub fn error_outcome(error: &(dyn Error + 'static)) -> Outcome {
         }
         cause = error.source();
     }
-    Outcome::Permanent
+    Outcome::Mistake
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {

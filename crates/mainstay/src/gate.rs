@@ -312,7 +312,7 @@ impl Gate {
     /// Tells how late the runtime's own timers fire, as one source of pressure.
     pub fn report_lag(&self, lag: Duration) {
         if let Some(mut meters) = self.shared.policies.load().lend() {
-            meters.report_lag(lag);
+            meters.report_lag(clock::now(), lag);
         }
     }
 

@@ -287,7 +287,7 @@ impl Link {
         step.action = Action::Abandon;
         match outcome {
             Outcome::Success => self.settle(step),
-            Outcome::Refused | Outcome::Permanent => {
+            Outcome::Refused | Outcome::Permanent | Outcome::Mistake => {
                 step.tell(Event::Error { outcome, terminal: true });
                 self.fail(FailReason::RefusedPermanently, step);
             }
@@ -358,7 +358,8 @@ impl Link {
                 if let State::Connected { stable, .. } = &mut self.state {
                     *stable = true;
                 }
-                (self.attempts, self.previous) = (0, 0);
+                // A peer that takes connections and drops them has not come back before this.
+                (self.attempts, self.previous, self.failing_since) = (0, 0, None);
                 step.tell(Event::Stable);
             }
             DeadlineReason::Probe => self.begin_probe(now, step),
@@ -391,7 +392,7 @@ impl Link {
             | Outcome::Transient { .. }
             | Outcome::Elsewhere
             | Outcome::Throttled { .. } => Some(false),
-            Outcome::Rejected { .. } | Outcome::Abandoned => None,
+            Outcome::Rejected { .. } | Outcome::Abandoned | Outcome::Mistake => None,
         };
         if let Some(good) = good {
             self.counters.last_check = Some(now);

@@ -8,7 +8,7 @@ use crate::policy::backoff::{Jitter, Strategy};
 /// the others*.
 ///
 /// Where a field of the configuration may be absent itself, `Some(None)` says so: a limit of
-/// attempts lifted (`null` in JSON), a breaker removed (`false`).
+/// attempts lifted, a breaker removed (`false` in a file).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -39,10 +39,7 @@ pub struct ReconnectOverrides {
     /// See [`super::ReconnectConfig::enabled`].
     pub enabled: Option<bool>,
     /// See [`super::ReconnectConfig::attempts`].
-    #[cfg_attr(
-        feature = "serde",
-        serde(deserialize_with = "explicit", skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "serde", serde(with = "limit", skip_serializing_if = "Option::is_none"))]
     pub attempts: Option<Option<u32>>,
     /// See [`super::ReconnectConfig::hint_cap`].
     #[cfg_attr(feature = "serde", serde(with = "crate::config::duration::option"))]
@@ -164,12 +161,56 @@ impl LinkConfig {
     }
 }
 
-/// Tells a field that says `null` from one that is absent.
+/// A limit that is a number, or `false` for none: TOML has no `null`.
 #[cfg(feature = "serde")]
-fn explicit<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    serde::Deserialize::deserialize(deserializer).map(Some)
+mod limit {
+    use core::fmt;
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        limit: &Option<Option<u32>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match limit.flatten() {
+            Some(limit) => serializer.serialize_u32(limit),
+            None => serializer.serialize_bool(false),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<u32>>, D::Error> {
+        deserializer.deserialize_any(Limit)
+    }
+
+    struct Limit;
+
+    impl Visitor<'_> for Limit {
+        type Value = Option<Option<u32>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 to 4294967295, or false for no limit")
+        }
+
+        fn visit_u64<E: Error>(self, limit: u64) -> Result<Self::Value, E> {
+            let limit = u32::try_from(limit);
+            limit.map(|limit| Some(Some(limit))).map_err(|_| E::custom("more than 4294967295"))
+        }
+
+        fn visit_i64<E: Error>(self, limit: i64) -> Result<Self::Value, E> {
+            let limit = u64::try_from(limit).map_err(|_| E::custom("less than 0"))?;
+            self.visit_u64(limit)
+        }
+
+        fn visit_bool<E: Error>(self, limited: bool) -> Result<Self::Value, E> {
+            if limited { Err(E::custom("say how many, or false")) } else { Ok(Some(None)) }
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(Some(None))
+        }
+    }
 }
 
 /// Tells a breaker that is switched off from one that is not mentioned.

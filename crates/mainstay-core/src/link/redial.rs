@@ -55,7 +55,7 @@ impl Link {
     ) {
         match outcome {
             Outcome::Success => self.connected(now, step),
-            Outcome::Refused | Outcome::Permanent => {
+            Outcome::Refused | Outcome::Permanent | Outcome::Mistake => {
                 self.counters.failures += 1;
                 step.tell(Event::Error { outcome, terminal: true });
                 self.fail(FailReason::RefusedPermanently, step);
@@ -237,7 +237,6 @@ impl Link {
         let again = !matches!(self.state, State::Connecting { .. });
         self.counters.connections += 1;
         self.counters.last_connection = Some(now);
-        self.failing_since = None;
         let stable = self.settings.stable_after == 0;
         self.health = Health::new(&self.settings, now);
         self.enter(State::Connected { since: now, stable }, step);
@@ -247,7 +246,7 @@ impl Link {
             step.tell(Event::Reconnected { attempts: self.attempts });
         }
         if stable {
-            (self.attempts, self.previous) = (0, 0);
+            (self.attempts, self.previous, self.failing_since) = (0, 0, None);
         }
         let told = self.breaker.half_open && self.settings.closed_after_cooldown;
         if (self.breaker.half_open || self.breaker.until.is_some()) && !told {

@@ -132,7 +132,7 @@ impl Completion {
                     Self::Ignored
                 }
             }
-            Outcome::Rejected { .. } | Outcome::Abandoned => Self::Ignored,
+            Outcome::Rejected { .. } | Outcome::Abandoned | Outcome::Mistake => Self::Ignored,
         }
     }
 }

@@ -36,6 +36,9 @@ pub enum Outcome {
     },
     /// The caller went away before there was a result: neutral.
     Abandoned,
+    /// The caller's own mistake, such as a request that cannot be built or an answer it cannot read:
+    /// tells nothing of the peer, and would be the same again.
+    Mistake,
 }
 
 /// Whether and how an outcome may be tried again.
@@ -78,7 +81,9 @@ impl Outcome {
     #[must_use]
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Success | Self::Refused | Self::Permanent | Self::Abandoned => Retry::No,
+            Self::Success | Self::Refused | Self::Permanent | Self::Abandoned | Self::Mistake => {
+                Retry::No
+            }
             Self::Transient { hint } | Self::Throttled { hint } => Retry::Later { hint },
             Self::Rejected { retry_after } => Retry::Later { hint: retry_after },
             Self::Elsewhere => Retry::Elsewhere,
@@ -92,7 +97,7 @@ impl Outcome {
             Self::Success | Self::Refused => Sample::Success,
             Self::Permanent | Self::Transient { .. } | Self::Elsewhere => Sample::Failure,
             Self::Throttled { .. } => Sample::Throttled,
-            Self::Rejected { .. } | Self::Abandoned => Sample::Neutral,
+            Self::Rejected { .. } | Self::Abandoned | Self::Mistake => Sample::Neutral,
         }
     }
 
@@ -106,7 +111,8 @@ impl Outcome {
             | Self::Permanent
             | Self::Elsewhere
             | Self::Rejected { .. }
-            | Self::Abandoned => None,
+            | Self::Abandoned
+            | Self::Mistake => None,
         }
     }
 }

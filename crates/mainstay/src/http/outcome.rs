@@ -42,7 +42,10 @@ pub fn status_outcome(status: StatusCode, headers: &HeaderMap, now: SystemTime) 
 /// otherwise (a certificate that is not trusted, a request that cannot be built).
 #[must_use]
 pub fn transport_outcome(error: &reqwest::Error) -> Option<Outcome> {
-    if error.is_builder() || error.is_redirect() {
+    if error.is_builder() {
+        return Some(Outcome::Mistake);
+    }
+    if error.is_redirect() {
         return Some(Outcome::Permanent);
     }
     if let Some(status) = error.status() {

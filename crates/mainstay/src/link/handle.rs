@@ -333,10 +333,11 @@ impl Link {
         }
     }
 
-    /// Whether the task still runs.
+    /// Whether it can be used: not while it is being shut down, nor after.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        !self.desk().book().ended
+        let book = self.desk().book();
+        !book.ended && !book.stopping
     }
 
     /// Begins to connect without waiting for it. Does nothing once the link is shut down.

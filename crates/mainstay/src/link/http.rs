@@ -139,8 +139,12 @@ impl HttpTransport {
         if !matches!(health.scheme(), "http" | "https") || !plain {
             return Err(bad());
         }
-        health.set_path(&config.health_path);
-        health.set_query(None);
+        let (path, query) = match config.health_path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (config.health_path.as_str(), None),
+        };
+        health.set_path(path);
+        health.set_query(query);
         health.set_fragment(None);
         let least = Duration::from_millis(1);
         duration_from("connect_timeout", config.connect_timeout, least)?;
@@ -361,6 +365,10 @@ mod tests {
         let http = HttpTransport::new(HttpConfig::new("https://id.chitty.cc/v1?a=b")).unwrap();
         assert_eq!(http.shared.health.as_str(), "https://id.chitty.cc/health");
         assert_eq!(http.target(), "https://id.chitty.cc");
+        let mut deep = HttpConfig::new("https://id.chitty.cc/v1?a=b");
+        deep.health_path = "/ready?deep=1".into();
+        let http = HttpTransport::new(deep).unwrap();
+        assert_eq!(http.shared.health.as_str(), "https://id.chitty.cc/ready?deep=1");
     }
 
     #[test]

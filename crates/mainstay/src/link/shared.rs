@@ -99,10 +99,10 @@ impl SharedLink {
         Ok(link)
     }
 
-    /// The shared link, if somebody has made it.
+    /// The shared link, if somebody has made it and it was not shut down since.
     #[must_use]
     pub fn existing(&self) -> Option<Link> {
-        self.slot().as_ref().map(|kept| kept.link.clone())
+        self.slot().as_ref().map(|kept| kept.link.clone()).filter(Link::is_running)
     }
 
     /// Shuts the shared link down; the next to ask makes another.

@@ -370,6 +370,7 @@ const fn class(outcome: Outcome) -> &'static str {
         Outcome::Throttled { .. } => "throttled",
         Outcome::Rejected { .. } => "rejected",
         Outcome::Abandoned => "abandoned",
+        Outcome::Mistake => "mistake",
     }
 }
 

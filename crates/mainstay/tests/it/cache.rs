@@ -44,6 +44,7 @@ async fn not_found_is_kept_for_a_shorter_time() {
 async fn k01_an_error_is_not_kept() {
     let cache = cache();
     assert_eq!(*cache.get_or_load("key", broken).await.unwrap_err(), "broken");
+    assert_eq!(cache.stats().size, 0, "and takes no place");
     assert_eq!(cache.get_or_load("key", || async { Ok(Some(1)) }).await, Ok(Some(1)));
 }
 

@@ -311,6 +311,19 @@ async fn r20_known_errors_are_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r20_what_is_not_known_is_the_callers_own_and_no_failure_of_the_peer() {
+    let gate = Gate::new("peer", &breaker(2)).unwrap();
+    let retry = Retry::through(&PolicyConfig::default(), gate.clone()).unwrap();
+    let retry = retry.classify_with(KnownErrors);
+    for _ in 0..10 {
+        let garbled = |_| async { Err::<(), _>("x".parse::<u32>().unwrap_err()) };
+        let error = retry.call(garbled).await.unwrap_err();
+        assert_eq!((error.attempts(), error.verdict), (1, Verdict::Final));
+    }
+    assert_eq!((gate.state(), gate.view().abandoned), (State::Closed, 10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_can_be_moved_into_a_task() {
     let gate = Gate::new("peer", &GateConfig::default()).unwrap();
     let retry = Retry::through(&PolicyConfig::default(), gate).unwrap();

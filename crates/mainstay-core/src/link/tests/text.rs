@@ -19,6 +19,13 @@ fn overrides_merge_field_by_field() {
     let again: LinkOverrides =
         serde_json::from_str(&serde_json::to_string(&lifted).unwrap()).unwrap();
     assert_eq!(again, lifted);
+    let file: LinkOverrides = toml::from_str("[reconnect]\nattempts = false").unwrap();
+    assert_eq!(file.reconnect.attempts, Some(None));
+    assert_eq!(toml::from_str::<LinkOverrides>(&toml::to_string(&lifted).unwrap()), Ok(lifted));
+    for bad in ["true", "-1", "5000000000", "\"many\""] {
+        let text = std::format!("[reconnect]\nattempts = {bad}");
+        assert!(toml::from_str::<LinkOverrides>(&text).is_err(), "{bad}");
+    }
     assert_eq!(house.merged(&LinkOverrides::default()), house);
 }
 

@@ -16,8 +16,12 @@ const PRESSURE_WINDOW: Duration = Duration::from_secs(10);
 const PRESSURE_BUCKETS: u32 = 10;
 /// Calls in that window below which a failure says little.
 const PRESSURE_CALLS_MIN: u64 = 5;
-/// The baseline follows a slower peer by one part in so many per call, and a faster one at once.
+/// The baseline follows a slower peer by one part in so many per call …
 const BASELINE_RISE: u64 = 1_000;
+/// … and a faster one by one part in so many: a single lucky answer does not make all others slow.
+const BASELINE_FALL: u64 = 8;
+/// How long a reported lag counts.
+const LAG_AGE_MAX: Duration = Duration::from_secs(2);
 
 /// What a gate measures and must not measure twice at a time: lend it under a lock.
 #[derive(Clone, Debug)]
@@ -28,7 +32,8 @@ pub struct Meters {
     calls: Window<2>,
     rtt: Rtt,
     baseline: u64,
-    lag: Duration,
+    /// The lag last reported, and when.
+    lag: (Duration, Instant),
 }
 
 impl Meters {
@@ -45,7 +50,7 @@ impl Meters {
             calls: Window::new(PRESSURE_WINDOW, PRESSURE_BUCKETS)?,
             rtt: Rtt::default(),
             baseline: 0,
-            lag: Duration::ZERO,
+            lag: (Duration::ZERO, Instant::from_nanos(0)),
         })
     }
 
@@ -64,9 +69,10 @@ impl Meters {
         self.hedging.as_mut()
     }
 
-    /// Tells how late the driver's own timers fire: our own load is a source of pressure too.
-    pub const fn report_lag(&mut self, lag: Duration) {
-        self.lag = lag;
+    /// Tells how late the driver's own timers fire: our own load is a source of pressure too. What
+    /// was told more than 2 s ago no longer counts.
+    pub const fn report_lag(&mut self, now: Instant, lag: Duration) {
+        self.lag = (lag, now);
     }
 
     /// Takes a call into account; answers the adaptive limit that holds from now on.
@@ -92,8 +98,10 @@ impl Meters {
     fn answered(&mut self, now: Instant, elapsed: Duration) {
         let sample = nanos(elapsed);
         self.rtt.record(elapsed);
-        self.baseline = if self.baseline == 0 || sample < self.baseline {
+        self.baseline = if self.baseline == 0 {
             sample
+        } else if sample < self.baseline {
+            self.baseline - (self.baseline - sample) / BASELINE_FALL
         } else {
             self.baseline.saturating_add(self.baseline / BASELINE_RISE).min(sample)
         };
@@ -115,7 +123,7 @@ impl Meters {
             baseline: Duration::from_nanos(self.baseline),
             hint: held.unwrap_or_default(),
             cap,
-            lag: self.lag,
+            lag: if now.since(self.lag.1) <= LAG_AGE_MAX { self.lag.0 } else { Duration::ZERO },
         })
     }
 }

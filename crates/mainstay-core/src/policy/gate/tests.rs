@@ -227,8 +227,12 @@ fn pressure_grows_with_failures_latency_holds_and_our_own_load() {
         call(Outcome::Success, 40);
     }
     assert!(call(Outcome::Success, 40) > 0.8, "four times the baseline");
-    meters.report_lag(SECOND);
+    meters.report_lag(at(0).now, SECOND);
     assert_eq!(meters.pressure(at(0).now, None, cap), Pressure::FULL);
+    assert!(
+        meters.pressure(at(3_000).now, None, cap) < Pressure::FULL,
+        "an old lag counts no more"
+    );
 }
 
 #[test]

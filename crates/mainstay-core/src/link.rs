@@ -36,6 +36,7 @@
 //! dial that was under way when the user disconnected cannot bring the link back. There is one
 //! timer ([`Link::deadline`]) and one scheduler.
 
+mod close;
 mod config;
 mod health;
 mod machine;
@@ -47,6 +48,7 @@ mod stats;
 mod step;
 mod view;
 
+pub use close::{Reaction, Wait, close_code, refused_upgrade};
 pub use config::{CircuitConfig, HealthConfig, LinkConfig, ReconnectConfig};
 pub use machine::Link;
 pub use outbox::{Outbox, OutboxConfig, Overflow, Put, Seq};

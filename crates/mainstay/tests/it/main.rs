@@ -4,6 +4,9 @@
 #[cfg(feature = "cache")]
 mod cache;
 #[cfg(test)]
+#[cfg(all(feature = "cache", feature = "http"))]
+mod defaults;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hedge;

@@ -1,0 +1,60 @@
+//! `docs/defaults.md` says what the drivers do; `mainstay-core` checks its own part of the page.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mainstay::cache::CacheConfig;
+use mainstay::core::config::duration;
+use mainstay::link::HttpConfig;
+use serde_json::Value;
+
+/// The rows of the page that begin with `section`: path and default.
+fn rows(section: &str) -> BTreeMap<String, String> {
+    let page = include_str!("../../../../docs/defaults.md");
+    let prefix = format!("| `{section}.");
+    let lines = page.lines().filter(|line| line.starts_with(&prefix));
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let path = cells[0].trim_matches('`').trim_start_matches(section).trim_start_matches('.');
+        (path.to_owned(), cells[1].to_owned())
+    };
+    lines.map(row).collect()
+}
+
+#[test]
+fn the_page_says_how_a_cache_starts() {
+    let code = serde_json::to_value(CacheConfig::default()).unwrap();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fields = code.as_object().unwrap().iter();
+    let code: BTreeMap<_, _> = fields.map(|(name, value)| (name.clone(), text(value))).collect();
+    assert_eq!(rows("cache"), code);
+}
+
+#[test]
+fn the_page_says_how_an_http_transport_starts() {
+    // Taken apart, so that a new field is missed here and not only on the page.
+    let HttpConfig {
+        url: _,
+        health_path,
+        bearer,
+        connect_timeout,
+        timeout,
+        pool_idle,
+        body_max,
+        replace_after,
+        system_proxy,
+    } = HttpConfig::new("http://peer");
+    assert!(bearer.is_none());
+    let time = |time: Duration| duration::text(time);
+    let code = [
+        ("health_path", health_path),
+        ("connect_timeout", time(connect_timeout)),
+        ("timeout", time(timeout)),
+        ("pool_idle", time(pool_idle)),
+        ("body_max", body_max.to_string()),
+        ("replace_after", replace_after.to_string()),
+        ("system_proxy", if system_proxy { "on" } else { "off" }.to_owned()),
+    ];
+    let code: BTreeMap<_, _> = code.map(|(name, value)| (name.to_owned(), value)).into();
+    assert_eq!(rows("http"), code);
+}

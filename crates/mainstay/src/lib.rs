@@ -21,3 +21,10 @@ pub mod retry;
 pub mod tower;
 
 pub use mainstay_core as core;
+
+/// Compiles and runs the program in the README.
+#[cfg(doctest)]
+#[cfg(feature = "http")]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

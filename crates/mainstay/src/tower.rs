@@ -17,7 +17,7 @@ mod retry;
 mod timeout;
 
 pub use gate::{GateLayer, GateService};
-pub use retry::{HedgeLayer, HedgeService, RetryLayer, RetryService};
+pub use retry::{HedgeLayer, HedgeService, RepeatLayer, RepeatService, RetryLayer, RetryService};
 pub use timeout::{TimedOut, TimeoutLayer, TimeoutService};
 
 use std::error::Error;

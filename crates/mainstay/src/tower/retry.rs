@@ -13,37 +13,31 @@ use crate::retry::{CallError, Failure, Retry};
 ///
 /// `duplicate` makes the request to repeat; where it answers `None` the request is sent once and
 /// not repeated.
-#[derive(Clone, Debug)]
-pub struct RetryLayer<C, D> {
-    retry: Retry<C>,
-    duplicate: D,
-}
-
+pub type RetryLayer<C, D> = RepeatLayer<C, D, false>;
 /// See [`RetryLayer`].
-#[derive(Clone, Debug)]
-pub struct RetryService<S, C, D> {
-    inner: S,
-    retry: Retry<C>,
-    duplicate: D,
-}
-
+pub type RetryService<S, C, D> = RepeatService<S, C, D, false>;
 /// Sends a second request when the first is slow, under a [`Retry`] whose gate hedges. Only for
 /// requests that may run twice.
+pub type HedgeLayer<C, D> = RepeatLayer<C, D, true>;
+/// See [`HedgeLayer`].
+pub type HedgeService<S, C, D> = RepeatService<S, C, D, true>;
+
+/// Sends requests more than once: see [`RetryLayer`] and [`HedgeLayer`].
 #[derive(Clone, Debug)]
-pub struct HedgeLayer<C, D> {
+pub struct RepeatLayer<C, D, const HEDGES: bool> {
     retry: Retry<C>,
     duplicate: D,
 }
 
-/// See [`HedgeLayer`].
+/// See [`RepeatLayer`].
 #[derive(Clone, Debug)]
-pub struct HedgeService<S, C, D> {
+pub struct RepeatService<S, C, D, const HEDGES: bool> {
     inner: S,
     retry: Retry<C>,
     duplicate: D,
 }
 
-impl<C, D> RetryLayer<C, D> {
+impl<C, D, const HEDGES: bool> RepeatLayer<C, D, HEDGES> {
     /// Repeats what `duplicate` can copy.
     #[must_use]
     pub const fn new(retry: Retry<C>, duplicate: D) -> Self {
@@ -51,7 +45,7 @@ impl<C, D> RetryLayer<C, D> {
     }
 }
 
-impl<C, R: Clone> RetryLayer<C, fn(&R) -> Option<R>> {
+impl<C, R: Clone, const HEDGES: bool> RepeatLayer<C, fn(&R) -> Option<R>, HEDGES> {
     /// Repeats requests that can be cloned.
     #[must_use]
     pub fn cloning(retry: Retry<C>) -> Self {
@@ -59,33 +53,16 @@ impl<C, R: Clone> RetryLayer<C, fn(&R) -> Option<R>> {
     }
 }
 
-impl<C, D> HedgeLayer<C, D> {
-    /// Hedges what `duplicate` can copy.
-    #[must_use]
-    pub const fn new(retry: Retry<C>, duplicate: D) -> Self {
-        Self { retry, duplicate }
-    }
-}
-
-impl<S, C: Clone, D: Clone> Layer<S> for RetryLayer<C, D> {
-    type Service = RetryService<S, C, D>;
+impl<S, C: Clone, D: Clone, const HEDGES: bool> Layer<S> for RepeatLayer<C, D, HEDGES> {
+    type Service = RepeatService<S, C, D, HEDGES>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let (retry, duplicate) = (self.retry.clone(), self.duplicate.clone());
-        RetryService { inner, retry, duplicate }
+        RepeatService { inner, retry, duplicate }
     }
 }
 
-impl<S, C: Clone, D: Clone> Layer<S> for HedgeLayer<C, D> {
-    type Service = HedgeService<S, C, D>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let (retry, duplicate) = (self.retry.clone(), self.duplicate.clone());
-        HedgeService { inner, retry, duplicate }
-    }
-}
-
-impl<S, C, D, R> Service<R> for RetryService<S, C, D>
+impl<S, C, D, R, const HEDGES: bool> Service<R> for RepeatService<S, C, D, HEDGES>
 where
     S: Service<R> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -109,42 +86,14 @@ where
         let mut source = Source::new(request, self.duplicate.clone(), ready, spare);
         let retry = self.retry.clone();
         Box::pin(async move {
-            let may_repeat = source.can_repeat();
-            let retry = if may_repeat { retry } else { retry.once() };
-            retry.call(|_| source.send()).await.map_err(original)
-        })
-    }
-}
-
-impl<S, C, D, R> Service<R> for HedgeService<S, C, D>
-where
-    S: Service<R> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    S::Response: Send + 'static,
-    C: Classify<S::Response, BoxError> + Clone + Send + Sync + 'static,
-    D: Fn(&R) -> Option<R> + Clone + Send + Sync + 'static,
-    R: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = BoxFuture<S::Response>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let spare = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, spare.clone());
-        let mut source = Source::new(request, self.duplicate.clone(), ready, spare);
-        let retry = self.retry.clone();
-        Box::pin(async move {
-            if source.can_repeat() {
-                retry.call_hedged(|_| source.send()).await.map_err(original)
+            let result = if !source.can_repeat() {
+                retry.once().call(|_| source.send()).await
+            } else if HEDGES {
+                retry.call_hedged(|_| source.send()).await
             } else {
-                retry.once().call(|_| source.send()).await.map_err(original)
-            }
+                retry.call(|_| source.send()).await
+            };
+            result.map_err(original)
         })
     }
 }

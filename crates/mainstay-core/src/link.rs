@@ -43,6 +43,7 @@ mod machine;
 mod outbox;
 mod overrides;
 mod redial;
+mod rewind;
 mod state;
 mod stats;
 mod step;

@@ -32,6 +32,8 @@ pub struct Link {
     pub(super) breaker: Breaker,
     /// Since when there has been no connection although one is wanted.
     pub(super) failing_since: Option<Instant>,
+    /// The latest time it was told.
+    pub(super) latest: Instant,
     /// The last wait, in nanoseconds.
     pub(super) previous: u64,
     /// Redials since the link was last stable.
@@ -65,6 +67,7 @@ impl Link {
             counters: Counters::default(),
             breaker: Breaker::default(),
             failing_since: None,
+            latest: Instant::from_nanos(0),
             previous: 0,
             attempts: 0,
             newest: Generation::default(),
@@ -81,6 +84,7 @@ impl Link {
     /// [`ConfigError`] naming the field that makes no sense; nothing has changed then.
     pub fn reconfigure(&mut self, now: Instant, config: &LinkConfig) -> Result<Step, ConfigError> {
         self.settings = Settings::new(config)?;
+        self.follow(now);
         if matches!(self.state, State::Connected { .. }) {
             self.health.hasten(&self.settings, now);
         }
@@ -113,6 +117,7 @@ impl Link {
     /// and asks for nothing. Afterwards [`Link::deadline`] says when to come back.
     pub fn handle(&mut self, now: Instant, input: Input, bits: u64) -> Step {
         let mut step = Step::default();
+        self.follow(now);
         match input {
             Input::Connect => self.connect(now, &mut step),
             Input::Disconnect => self.disconnect(now, &mut step),

@@ -235,14 +235,14 @@ impl Link {
 
     fn connected(&mut self, now: Instant, step: &mut Step) {
         let again = !matches!(self.state, State::Connecting { .. });
-        self.counters.connections += 1;
+        self.counters.connections = self.counters.connections.saturating_add(1);
         self.counters.last_connection = Some(now);
         let stable = self.settings.stable_after == 0;
         self.health = Health::new(&self.settings, now);
         self.enter(State::Connected { since: now, stable }, step);
         step.tell(Event::Connected);
         if again {
-            self.counters.reconnections += 1;
+            self.counters.reconnections = self.counters.reconnections.saturating_add(1);
             step.tell(Event::Reconnected { attempts: self.attempts });
         }
         if stable {

@@ -90,8 +90,8 @@ impl Link {
         };
         let checks = counters.good_checks + counters.bad_checks;
         LinkStats {
-            total_connections: counters.connections,
-            total_reconnections: counters.reconnections,
+            total_connections: u64::from(counters.connections),
+            total_reconnections: u64::from(counters.reconnections),
             total_failures: counters.failures,
             total_health_checks: checks,
             successful_health_checks: counters.good_checks,
@@ -113,8 +113,8 @@ impl Link {
 /// What a link counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
-    pub(super) connections: u64,
-    pub(super) reconnections: u64,
+    pub(super) connections: u32,
+    pub(super) reconnections: u32,
     pub(super) attempts: u64,
     pub(super) failures: u64,
     pub(super) good_checks: u64,

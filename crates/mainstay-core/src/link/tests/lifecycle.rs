@@ -366,3 +366,49 @@ fn uptime_counts_only_while_connected() {
     rig.pass(1_000);
     assert_eq!(rig.link.stats(rig.now).uptime, Duration::ZERO);
 }
+
+#[test]
+fn b15_a_clock_that_leaps_back_does_not_make_a_link_wait_for_it() {
+    let mut rig = Rig::plain();
+    rig.now = Instant::from_millis(1_000_000_000_000);
+    let _ = rig.give(Input::Connect);
+    let _ = rig.dialled(Outcome::TRANSIENT);
+    rig.now = Instant::from_millis(5_000);
+    let _ = rig.give(Input::Timer);
+    let (at, reason) = rig.link.deadline().unwrap();
+    assert_eq!(reason, DeadlineReason::Redial);
+    assert!(at.since(rig.now) <= Duration::from_secs(1), "{at:?}");
+    let _ = rig.until(DeadlineReason::Redial);
+    let _ = rig.dialled(Outcome::Success);
+    rig.is(StateName::Connected);
+}
+
+proptest::proptest! {
+    #[test]
+    fn b15_whatever_the_clock_does_a_link_comes_back_within_its_longest_wait(
+        script in proptest::collection::vec((0..6_u8, 0..200_000_u64, proptest::bool::weighted(0.1)), 1..80),
+    ) {
+        let mut rig = Rig::plain();
+        for (kind, ms, back) in script {
+            let leap = if back { Duration::from_millis(ms * 1_000) } else { Duration::ZERO };
+            let nanos = rig.now.as_nanos().saturating_sub(crate::time::nanos(leap));
+            rig.now = Instant::from_nanos(nanos);
+            if !back {
+                rig.pass(ms);
+            }
+            let generation = rig.link.generation();
+            let outcome = if kind == 1 { Outcome::Success } else { Outcome::TRANSIENT };
+            let _ = match kind {
+                0 => rig.give(Input::Connect),
+                1 | 2 => rig.give(Input::DialFinished { generation, outcome }),
+                3 => rig.give(Input::Lost { generation, outcome }),
+                _ => rig.give(Input::Timer),
+            };
+            // The longest wait is the cap of 60 s, or the 120 s after which an outage is long.
+            if let Some((at, reason)) = rig.link.deadline() {
+                let wait = at.since(rig.now);
+                proptest::prop_assert!(wait <= Duration::from_secs(122), "{wait:?} for {reason:?}");
+            }
+        }
+    }
+}

@@ -32,6 +32,7 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod listener;
+mod log;
 mod manager;
 #[cfg(feature = "http")]
 mod pool;

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 use super::event::LinkEvent;
 use super::handle::ConnectError;
 use super::listener::Listeners;
+use super::log;
 use crate::clock;
 use crate::event::{Events, Kind};
 
@@ -190,7 +191,7 @@ impl Desk {
     }
 
     fn spread(&self, event: LinkEvent) {
-        tracing::debug!(link = %event.link, event = event.name(), error = ?event.error);
+        log::write(&event);
         if let Some(listeners) = self.listeners.get() {
             listeners.call(&event);
         }

@@ -57,6 +57,8 @@ pub enum ApplyError {
     Manage(ManageError),
     /// The server is shutting down.
     Stopping,
+    /// Others can reach the address it has, and the new configuration has no token.
+    OpenToAll,
 }
 
 impl Engine {
@@ -219,6 +221,10 @@ impl fmt::Display for ApplyError {
             Self::Config(error) => error.fmt(f),
             Self::Manage(error) => error.fmt(f),
             Self::Stopping => f.write_str("the server is shutting down"),
+            Self::OpenToAll => f.write_str(
+                "others can reach the address it listens on, and there is no token any more: \
+                 set one, or restart it on 127.0.0.1",
+            ),
         }
     }
 }
@@ -228,7 +234,7 @@ impl std::error::Error for ApplyError {
         match self {
             Self::Config(error) => Some(error),
             Self::Manage(error) => Some(error),
-            Self::Stopping => None,
+            Self::Stopping | Self::OpenToAll => None,
         }
     }
 }

@@ -117,3 +117,21 @@ async fn a_long_body_is_refused_or_left_unread() {
     timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 404", "it is answered without its body");
 }
+
+#[tokio::test]
+async fn a_reload_does_not_open_a_public_server_to_all() {
+    let token = "[server]\ntoken = \"0123456789-first\"";
+    let flags = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
+    let public = Config::parse(token, None, &flags, &Environment::new()).unwrap();
+    let server = Server::bind(&public).await.unwrap();
+    let handle = server.handle();
+    // The file now says that it listens on this machine only, which takes a restart.
+    assert!(handle.reload(&config("")).await.is_err());
+    let address = format!("127.0.0.1:{}", server.address().port());
+    let (stop, asked) = oneshot::channel::<()>();
+    let task = tokio::spawn(server.run(async move { drop(asked.await) }));
+    let running = Running { address, handle, stop, task };
+    let answer = running.get("/api/v1/links", "Host: example.org").await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+}

@@ -296,3 +296,35 @@ async fn u01_waiting_in_line_is_no_rejection() {
     waiting.await.unwrap().unwrap();
     assert_eq!((gate.view().admitted, gate.view().rejected), (2, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn u01_no_turn_is_lost_between_threads() {
+    let gate = Gate::new("peer", &line(2, 1_000)).unwrap();
+    let begun = std::time::Instant::now();
+    let all: Vec<_> = (0_u64..16)
+        .map(|n| {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                for round in 0..200 {
+                    // Some leave the line, or let their turn pass.
+                    let patience =
+                        Duration::from_micros(if (n + round) % 3 == 0 { 50 } else { 4_000_000 });
+                    if let Ok(permit) = timeout(patience, gate.admit_in_line()).await {
+                        let permit = permit.expect("nobody waits for 5 s");
+                        tokio::task::yield_now().await;
+                        permit.record(Outcome::Success);
+                    }
+                }
+            })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    assert_eq!(gate.view().in_flight, Some((0, 2)));
+    assert!(
+        begun.elapsed() < 4 * SECOND,
+        "{:?}: somebody waited for a free place",
+        begun.elapsed()
+    );
+}

@@ -4,8 +4,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 /// Writes a line to standard output. A reader that went away is no error: nobody is left to tell.
 pub(crate) fn line(text: &str) {
+    line_read(text);
+}
+
+/// The same; answers whether there may still be a reader.
+pub(crate) fn line_read(text: &str) -> bool {
     let mut stdout = io::stdout().lock();
-    drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    !written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Writes bytes to standard output as they are.

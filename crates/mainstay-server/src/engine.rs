@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mainstay::core::config::ConfigError;
+use mainstay::core::policy::breaker::State;
 use mainstay::event::Events;
 use mainstay::gate::Gate;
 use mainstay::link::{Link, LinkManager, ManageError, ManagerConfig};
@@ -57,6 +58,8 @@ pub enum ApplyError {
     Manage(ManageError),
     /// The server is shutting down.
     Stopping,
+    /// Others can reach the address it has, and the new configuration has no token.
+    OpenToAll,
 }
 
 impl Engine {
@@ -106,10 +109,12 @@ impl Engine {
         applied: &mut Applied,
     ) -> Result<(), ApplyError> {
         let name = &spec.name;
-        let gate = self.gate(spec, config).map_err(ApplyError::Config)?;
+        let gate = || self.gate(spec, config).map_err(ApplyError::Config);
         let old = self.book().held.get(name).map(|held| held.spec.clone());
         match old {
             Some(old) if held::is_same_peer(&old, spec) => {
+                let held_back = self.gate_called(name).is_some_and(|g| g.state() != State::Closed);
+                let gate = gate()?;
                 if let Some(link) = self.manager.get(name)
                     && old.config != spec.config
                 {
@@ -120,16 +125,22 @@ impl Engine {
                 }
                 if let Some(held) = self.book().held.get_mut(name) {
                     held.spec = spec.clone();
-                    held.guard(gate);
+                    held.guard(gate.clone());
+                }
+                if let Some(link) = self.manager.get(name)
+                    && held_back
+                {
+                    coupling::follow(&link, gate.as_ref());
                 }
             }
             Some(_) => {
+                // What its gate knew was about another peer.
                 self.remove(name).await;
-                self.add(spec, gate)?;
+                self.add(spec, gate()?)?;
                 applied.replaced.push(name.clone());
             }
             None => {
-                self.add(spec, gate)?;
+                self.add(spec, gate()?)?;
                 applied.added.push(name.clone());
             }
         }
@@ -219,6 +230,10 @@ impl fmt::Display for ApplyError {
             Self::Config(error) => error.fmt(f),
             Self::Manage(error) => error.fmt(f),
             Self::Stopping => f.write_str("the server is shutting down"),
+            Self::OpenToAll => f.write_str(
+                "others can reach the address it listens on, and there is no token any more: \
+                 set one, or restart it on 127.0.0.1",
+            ),
         }
     }
 }
@@ -228,7 +243,7 @@ impl std::error::Error for ApplyError {
         match self {
             Self::Config(error) => Some(error),
             Self::Manage(error) => Some(error),
-            Self::Stopping => None,
+            Self::Stopping | Self::OpenToAll => None,
         }
     }
 }

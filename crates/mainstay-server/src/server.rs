@@ -139,6 +139,11 @@ impl Handle {
         if *self.shared.stopping.borrow() {
             return Err(ApplyError::Stopping);
         }
+        // Where it listens changes with a restart only, whatever the configuration says.
+        let server = &config.server;
+        if !self.shared.loopback && server.token.is_none() && !server.allow_public_without_auth {
+            return Err(ApplyError::OpenToAll);
+        }
         let applied = self.shared.engine.apply(config).await?;
         self.shared.token.store(config.server.token.clone().map(Arc::new));
         self.shared.applied_now();

@@ -217,7 +217,31 @@ impl Gate {
         if self.shared.waiters.is_off() {
             return self.admit();
         }
-        queue::admit(self).await
+        queue::admit(self, None).await
+    }
+
+    /// Like [`admit_in_line`](Self::admit_in_line), waiting until `until` at most.
+    pub(crate) async fn admit_in_line_until(
+        &self,
+        until: Option<Instant>,
+    ) -> Result<Permit, Rejection> {
+        if self.shared.waiters.is_off() {
+            return self.admit();
+        }
+        queue::admit(self, until).await
+    }
+
+    /// Asks for somebody who may wait in line yet: a no is not counted.
+    fn ask_at(&self) -> Result<Permit, Rejection> {
+        let policies = self.policies();
+        let permit = self.ask_by(&policies, moment)?;
+        Ok(Permit::new(self.clone(), policies, permit, moment))
+    }
+
+    /// How many more calls may be in flight.
+    fn room(&self) -> u32 {
+        let in_flight = self.shared.policies.load().gate.in_flight();
+        in_flight.map_or(u32::MAX, |(now, most)| most.saturating_sub(now))
     }
 
     /// Asks with a clock of the caller's.
@@ -237,9 +261,28 @@ impl Gate {
         !self.shared.waiters.is_off()
     }
 
-    /// Asks `policies`: the one place where a permit is made.
+    /// Asks `policies`, and counts a rejection.
     #[inline]
     pub(crate) fn admit_by(
+        &self,
+        policies: &Policies,
+        at: impl Fn() -> Moment,
+    ) -> Result<CorePermit, Rejection> {
+        let verdict = self.ask_by(policies, at);
+        if verdict.is_err() {
+            self.count_rejected();
+        }
+        verdict
+    }
+
+    fn count_rejected(&self) {
+        self.shared.counts.rejected.fetch_add(1, Ordering::Relaxed);
+        self.shared.meters.rejected.increment(1);
+    }
+
+    /// Asks `policies`: the one place where a permit is made.
+    #[inline]
+    fn ask_by(
         &self,
         policies: &Policies,
         at: impl Fn() -> Moment,
@@ -253,9 +296,6 @@ impl Gate {
         }
         if admission.verdict.is_ok() {
             self.shared.meters.admitted.increment(1);
-        } else {
-            self.shared.counts.rejected.fetch_add(1, Ordering::Relaxed);
-            self.shared.meters.rejected.increment(1);
         }
         admission.verdict
     }
@@ -290,7 +330,7 @@ impl Gate {
         if let Some(transition) = transition {
             self.announce(transition);
         }
-        shared.waiters.wake_next();
+        shared.waiters.call(self);
     }
 
     /// Tells that the call that `permit` of `from` admitted is still in flight at the slow threshold.
@@ -397,12 +437,14 @@ impl Gate {
         let old = self.shared.policies.load_full();
         let version = old.version + 1;
         let new = Policies::new(old.gate.reloaded(config, clock::now())?, version);
-        self.shared.waiters.reload(config)?;
+        let line = queue::Line::new(config)?;
         if let Some(view) = new.gate.view(clock::now()) {
             self.shared.announcer.skip_to(view.generation);
         }
         self.shared.policies.store(new);
         self.shared.version.store(version, Ordering::Release);
+        // Last, so that those who wait ask under the new configuration.
+        self.shared.waiters.replace(line);
         Ok(())
     }
 

@@ -172,16 +172,20 @@ impl Operations {
     {
         let at = (!delay.is_zero()).then(|| clock::now().after(delay));
         let tracked = self.register(name, retry, at);
-        let (this, retry, task) = (self.clone(), retry.clone(), Arc::clone(&tracked));
+        let (this, retry) = (self.clone(), retry.clone());
+        let unbegun = Unbegun { operations: self.clone(), tracked: Some(Arc::clone(&tracked)) };
         let work = async move {
-            if let Some(at) = at {
+            if let (Some(at), Some(task)) = (at, &unbegun.tracked) {
                 tokio::select! {
                     biased;
-                    () = task.cancelled() => return Err(this.cancelled_early(&task)),
+                    () = task.cancelled() => return Err(cancelled(0)),
                     () = clock::sleep_until(at) => task.begin(),
                 }
             }
-            this.run(task, &retry, op).await
+            match unbegun.begin() {
+                Some(task) => this.run(task, &retry, op).await,
+                None => Err(cancelled(0)),
+            }
         };
         Operation::new(tracked, tokio::spawn(work))
     }
@@ -280,11 +284,6 @@ impl Operations {
         drop(entry);
         result
     }
-
-    fn cancelled_early<E>(&self, tracked: &Arc<Tracked>) -> CallError<E> {
-        drop(Entry { inner: &self.inner, tracked });
-        cancelled(0)
-    }
 }
 
 impl Inner {
@@ -308,9 +307,30 @@ struct Entry<'a> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let record = self.tracked.close(&self.inner.events);
+        let record = self.tracked.close(self.inner);
         let mut book = self.inner.book();
         book.active.remove(self.tracked.slot);
         book.histories.push(&self.tracked.name, record);
+    }
+}
+
+/// An operation whose task has not come to run it yet: dropped with its task, it ends.
+struct Unbegun {
+    operations: Operations,
+    tracked: Option<Arc<Tracked>>,
+}
+
+impl Unbegun {
+    /// It is run now, and no longer ended by this.
+    fn begin(mut self) -> Option<Arc<Tracked>> {
+        self.tracked.take()
+    }
+}
+
+impl Drop for Unbegun {
+    fn drop(&mut self) {
+        if let Some(tracked) = &self.tracked {
+            drop(Entry { inner: &self.operations.inner, tracked });
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &HoldArgs) -> Result<ExitCode, Failure> {
         Failure::environment(format!("the terminal cannot be drawn on: {error}"))
     })?;
     links.iter().for_each(Link::begin);
-    let mut holding = Holding { links, receiver, show, once: args.once };
+    let mut holding = Holding { links, receiver, show, once: args.once, is_read: true };
     let limit = args.during.or_else(|| args.once.then_some(ONCE));
     holding.hold(limit, stop).await;
     let views: Vec<_> = holding.links.iter().map(Link::view).collect();
@@ -70,6 +70,8 @@ struct Holding {
     receiver: Receiver<Arc<Event>>,
     show: Show,
     once: bool,
+    /// Whether there may still be somebody who reads what is told.
+    is_read: bool,
 }
 
 impl Holding {
@@ -106,7 +108,7 @@ impl Holding {
         match event {
             Ok(event) => {
                 if let Kind::Link(link) = &event.kind {
-                    self.show.event(&event, link, &self.links);
+                    self.is_read &= self.show.event(&event, link, &self.links);
                 }
             }
             Err(RecvError::Lagged(lost)) => self.show.lost(lost),
@@ -114,10 +116,10 @@ impl Holding {
         }
     }
 
-    /// Whether all are connected and that was the question, or all have given up.
+    /// Whether all are connected and that was the question, all have given up, or nobody reads on.
     fn is_decided(&self) -> bool {
         let all = |wanted: StateName| self.links.iter().all(|link| link.view().state == wanted);
-        (self.once && all(StateName::Connected)) || all(StateName::Failed)
+        !self.is_read || (self.once && all(StateName::Connected)) || all(StateName::Failed)
     }
 }
 

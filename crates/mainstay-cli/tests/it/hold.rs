@@ -121,3 +121,22 @@ fn a_terminal_gets_a_table_and_is_given_back() {
     assert!(after.contains("health checks good"), "{after:?}");
     assert!(!on_a_terminal(&url, true).contains(green), "NO_COLOR is honoured");
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    use std::io::{BufRead as _, BufReader};
+
+    // Nobody listens there: there is an event with every redial.
+    let gone = Server::ok().address;
+    let url = format!("tcp://{gone}");
+    for more in [&[&url[..]][..], &[&url, "--json"]] {
+        let args = [&["hold", "--for", "20s"], &FAST[..], more].concat();
+        let mut child = command(&args).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "it goes on for nobody");
+    }
+}

@@ -121,7 +121,14 @@ fn tell(engine: &Engine, event: &BreakerEvent) {
 
 /// Puts a link where its gate's breaker stands, whatever was missed.
 fn catch_up(engine: &Engine, gate: &Gate) {
-    let Some((link, _)) = engine.link(gate.name()) else { return };
+    if let Some((link, _)) = engine.link(gate.name()) {
+        follow(&link, Some(gate));
+    }
+}
+
+/// Puts a link where the breaker of its gate stands, or lets it go when it has none.
+pub(super) fn follow(link: &Link, gate: Option<&Gate>) {
+    let Some(gate) = gate else { return link.breaker_closed() };
     match gate.state() {
         State::Open => {
             let now = clock::now();

@@ -117,3 +117,63 @@ async fn a_long_body_is_refused_or_left_unread() {
     timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 404", "it is answered without its body");
 }
+
+#[tokio::test]
+async fn a_link_that_is_replaced_has_a_gate_of_its_own_again() {
+    let link = |port: u16| {
+        format!("[[link]]\nname = \"a\"\nurl = \"tcp://127.0.0.1:{port}\"\npolicy = \"default\"\n")
+    };
+    let running = start(&link(1)).await;
+    let host = format!("Host: {}", running.address);
+    assert!(running.get("/api/v1/gates/a", &host).await.starts_with("HTTP/1.1 200"));
+    running.handle.reload(&config(&link(2))).await.unwrap();
+    let answer = running.get("/api/v1/gates/a", &host).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_link_that_loses_its_gate_is_held_back_no_longer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let link = |rest: &str| {
+        format!("[[link]]\nname = \"a\"\nurl = \"tcp://127.0.0.1:{port}\"\nconnect = false\n{rest}")
+    };
+    for without in ["", "policy = \"bare\"\n[policy.bare.gate]\nbreaker = false\n"] {
+        let running = start(&link("policy = \"default\"\n")).await;
+        let host = format!("Host: {}\r\nConnection: close", running.address);
+        let post = async |path: &str| running.ask(&format!("POST {path} HTTP/1.1\r\n{host}")).await;
+        let state = async |wanted: &str| {
+            let wanted = format!("\"state\":\"{wanted}\",\"ready\"");
+            let seen = async {
+                while !running.get("/api/v1/links/a", &host).await.contains(&wanted) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(Duration::from_secs(5), seen).await.expect("it gets there");
+        };
+        post("/api/v1/gates/a/force_open").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        post("/api/v1/links/a/connect").await;
+        state("SUSPENDED").await;
+        running.handle.reload(&config(&link(without))).await.unwrap();
+        state("CONNECTED").await;
+    }
+}
+
+#[tokio::test]
+async fn a_reload_does_not_open_a_public_server_to_all() {
+    let token = "[server]\ntoken = \"0123456789-first\"";
+    let flags = Flags { listen: Some("0.0.0.0:0".into()), ..Flags::default() };
+    let public = Config::parse(token, None, &flags, &Environment::new()).unwrap();
+    let server = Server::bind(&public).await.unwrap();
+    let handle = server.handle();
+    // The file now says that it listens on this machine only, which takes a restart.
+    assert!(handle.reload(&config("")).await.is_err());
+    let address = format!("127.0.0.1:{}", server.address().port());
+    let (stop, asked) = oneshot::channel::<()>();
+    let task = tokio::spawn(server.run(async move { drop(asked.await) }));
+    let running = Running { address, handle, stop, task };
+    let answer = running.get("/api/v1/links", "Host: example.org").await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+}

@@ -171,23 +171,32 @@ impl Tracked {
 
     pub(super) fn status(&self) -> Status {
         let live = self.live();
+        // A success of the first attempt leaves no other trace.
+        let at_once = self.succeeded.load(Ordering::Acquire).then_some(Verdict::Succeeded);
+        let state = match live.verdict.or(at_once) {
+            None => live.state,
+            Some(Verdict::Succeeded) => StatusState::Succeeded,
+            Some(Verdict::Cancelled) => StatusState::Cancelled,
+            Some(_) => StatusState::Failed,
+        };
+        let waits = matches!(state, StatusState::Scheduled | StatusState::Waiting);
         let wall = |instant: Instant| unix_ms(self.created_at + instant.since(self.created));
         Status {
             id: self.id,
             name: Arc::clone(&self.name),
-            state: live.state,
+            state,
             attempt: live.attempt,
             attempts_max: self.attempts_max,
             endpoint: self.endpoint.clone(),
             created_at_ms: unix_ms(self.created_at),
             last_attempt_at_ms: live.last_attempt.map(wall),
-            next_attempt_at_ms: live.next_attempt.map(wall),
+            next_attempt_at_ms: live.next_attempt.filter(|_| waits).map(wall),
             errors: live.failures.clone(),
         }
     }
 
     /// Ends it and answers what is remembered.
-    pub(super) fn close(&self, events: &Events) -> Record {
+    pub(super) fn close(&self, inner: &Inner) -> Record {
         let ended = match self.ended.load(Ordering::Acquire) {
             0 => clock::now(),
             ended => Instant::from_nanos(ended),
@@ -208,15 +217,20 @@ impl Tracked {
             return record;
         }
         let mut live = self.live();
-        let verdict = live.verdict.unwrap_or(Verdict::Cancelled);
+        let at_once = self.succeeded.load(Ordering::Acquire).then_some(Verdict::Succeeded);
+        let verdict = live.verdict.or(at_once).unwrap_or(Verdict::Cancelled);
+        // Whoever holds the handle sees how it ended.
+        live.verdict = Some(verdict);
         if verdict == Verdict::Cancelled {
-            tell(self, events, RetryWhat::Cancelled, live.attempt, None, None);
+            let seconds = ended.since(self.created).as_secs_f64();
+            inner.instruments.ended(verdict, seconds, live.attempt);
+            tell(self, &inner.events, RetryWhat::Cancelled, live.attempt, None, None);
         }
         record.verdict = verdict.as_str();
         record.succeeded = verdict == Verdict::Succeeded;
         record.attempts = live.attempt;
         record.waited_ms = millis(live.waited);
-        record.failures = std::mem::take(&mut live.failures);
+        record.failures.clone_from(&live.failures);
         record
     }
 }
@@ -388,4 +402,25 @@ fn millis(duration: Duration) -> u64 {
 
 fn unix_ms(at: SystemTime) -> u64 {
     millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_core::policy::call::{CallConfig, Verdict};
+
+    use super::{StatusState, Watch};
+    use crate::operations::Operations;
+    use crate::retry::{Observe, Retry};
+
+    #[test]
+    fn a_look_between_the_success_and_the_end_changes_nothing() {
+        let operations = Operations::default();
+        let retry = Retry::new(&CallConfig::default()).unwrap();
+        let tracked = operations.register("sync", &retry, None);
+        let mut watch = Watch::new(&operations.inner, &tracked);
+        Observe::<String>::done(&mut watch, Verdict::Succeeded, 1, None);
+        assert_eq!(tracked.status().state, StatusState::Succeeded);
+        let record = tracked.close(&operations.inner);
+        assert_eq!((record.verdict, record.succeeded), ("succeeded", true));
+    }
 }

@@ -52,12 +52,17 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    /// Like [`admit`](Self::admit), waiting in line for a place in the bulkhead.
-    pub(super) async fn admit_in_line(&mut self, is_retry: bool) -> Result<(), Rejection> {
+    /// Like [`admit`](Self::admit), waiting in line for a place in the bulkhead, until `until` at
+    /// most.
+    pub(super) async fn admit_in_line(
+        &mut self,
+        is_retry: bool,
+        until: Option<Instant>,
+    ) -> Result<(), Rejection> {
         if !self.gate.has_line() {
             return self.admit(is_retry);
         }
-        let (policies, permit, begun) = self.gate.admit_in_line().await?.into_parts();
+        let (policies, permit, begun) = self.gate.admit_in_line_until(until).await?.into_parts();
         if !Arc::ptr_eq(&policies, &self.policies) {
             self.follow(policies);
         }

@@ -168,15 +168,15 @@ where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let extra = match gate.budget() {
-        Some(budget) => {
-            let mut extra = Extra::withdraw(budget, clock::now())?;
-            extra.sent();
-            Some(extra)
-        }
+    let mut extra = match gate.budget() {
+        Some(budget) => Some(Extra::withdraw(budget, clock::now())?),
         None => None,
     };
+    // Turned away, it was never sent: what the budget lent goes back.
     let permit = gate.admit().ok()?;
+    if let Some(extra) = &mut extra {
+        extra.sent();
+    }
     let future = Box::pin(op(Attempt { hedge, ..attempt }));
     Some(Runner { future, permit: Some(permit), _extra: extra, output: None })
 }

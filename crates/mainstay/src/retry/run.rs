@@ -31,6 +31,8 @@ pub(crate) struct Run<'a, C, E, O> {
     extra: Option<Extra>,
     is_timed: bool,
     begun: Instant,
+    /// When the call is over, whatever it does then.
+    ends: Option<Instant>,
     waited: Duration,
 }
 
@@ -67,6 +69,7 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
             extra: None,
             is_timed,
             begun,
+            ends: retry.config.deadline.map(|time| begun.after(time)),
             waited: Duration::ZERO,
         }
     }
@@ -83,10 +86,20 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         let is_retry = !self.earlier.is_empty();
         let answer = match &mut self.guard {
             // Around the retries, the permit of the first attempt is that of all.
-            Some(guard) if !guard.is_admitted() => guard.admit_in_line(is_retry).await,
-            Some(_) | None => Ok(()),
+            Some(guard) if !guard.is_admitted() => guard.admit_in_line(is_retry, self.ends).await,
+            Some(_) | None => return self.admitted(Ok(())),
         };
-        self.admitted(answer)
+        let has_line = self.may_wait();
+        let next = self.admitted(answer);
+        if has_line && self.is_timed { next.map(|attempt| self.out_of_line(attempt)) } else { next }
+    }
+
+    /// The attempt leaves the line now: its own time begins.
+    fn out_of_line(&mut self, attempt: Attempt) -> Attempt {
+        self.begun = (self.clock.now)();
+        let own = self.retry.config.attempt_timeout.map(|time| self.begun.after(time));
+        let deadline = own.into_iter().chain(self.ends).min();
+        Attempt { deadline, ..attempt }
     }
 
     /// Asks the gate for the next attempt, without waiting.

@@ -223,3 +223,108 @@ async fn a_runtime_that_is_late_is_a_source_of_pressure() {
     }
     assert!(pressure() > 0.99, "{}", pressure());
 }
+
+#[tokio::test(start_paused = true)]
+async fn u01_who_leaves_when_its_turn_has_come_passes_it_on() {
+    let gate = Gate::new("peer", &line(1, 10)).unwrap();
+    let held = gate.admit_in_line().await.unwrap();
+    let mut first = Box::pin(gate.admit_in_line());
+    let mut second = Box::pin(gate.admit_in_line());
+    assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
+    assert!(timeout(Duration::from_millis(1), &mut second).await.is_err());
+    held.record(Outcome::Success);
+    drop(first);
+    let permit = timeout(Duration::from_millis(1), second).await;
+    drop(permit.expect("the place is free").unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn u01_whom_another_policy_rejects_passes_its_turn_on() {
+    let config = GateConfig { breaker: row(5).breaker, ..line(1, 10) };
+    let gate = Gate::new("peer", &config).unwrap();
+    let held = gate.admit_in_line().await.unwrap();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.admit_in_line().await.map(drop) })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let begun = tokio::time::Instant::now();
+    gate.force_open();
+    held.record(Outcome::Success);
+    for waiter in waiting {
+        assert!(waiter.await.unwrap().is_err());
+    }
+    assert!(begun.elapsed() < SECOND, "nobody waits for a place that is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn u01_a_place_that_is_added_is_taken_by_who_waits() {
+    let gate = Gate::new("peer", &line(1, 10)).unwrap();
+    let held = gate.admit_in_line().await.unwrap();
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.admit_in_line().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    gate.reload(&line(2, 10)).unwrap();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(gate.view().in_flight, Some((2, 2)));
+    drop(held);
+    let mut ends = Vec::new();
+    for one in all {
+        let permit = timeout(SECOND, one).await.expect("in time").unwrap();
+        ends.push(permit.is_ok());
+        drop(permit);
+    }
+    assert_eq!(ends, [true; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u01_waiting_in_line_is_no_rejection() {
+    let gate = Gate::new("peer", &line(1, 10)).unwrap();
+    let held = gate.admit_in_line().await.unwrap();
+    let other = gate.clone();
+    let waiting = tokio::spawn(async move { other.admit_in_line().await.map(drop) });
+    tokio::task::yield_now().await;
+    held.record(Outcome::Success);
+    waiting.await.unwrap().unwrap();
+    assert_eq!((gate.view().admitted, gate.view().rejected), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn u01_no_turn_is_lost_between_threads() {
+    let gate = Gate::new("peer", &line(2, 1_000)).unwrap();
+    let begun = std::time::Instant::now();
+    let all: Vec<_> = (0_u64..16)
+        .map(|n| {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                for round in 0..200 {
+                    // Some leave the line, or let their turn pass.
+                    let patience =
+                        Duration::from_micros(if (n + round) % 3 == 0 { 50 } else { 4_000_000 });
+                    if let Ok(permit) = timeout(patience, gate.admit_in_line()).await {
+                        let permit = permit.expect("nobody waits for 5 s");
+                        tokio::task::yield_now().await;
+                        permit.record(Outcome::Success);
+                    }
+                }
+            })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    assert_eq!(gate.view().in_flight, Some((0, 2)));
+    assert!(
+        begun.elapsed() < 4 * SECOND,
+        "{:?}: somebody waited for a free place",
+        begun.elapsed()
+    );
+}

@@ -115,3 +115,23 @@ async fn h03_an_empty_budget_suppresses_the_hedge_only() {
         .await;
     assert_eq!((answer.unwrap(), begun.elapsed()), (0, 200 * MS));
 }
+
+#[tokio::test(start_paused = true)]
+async fn h03_a_hedge_that_the_gate_turns_away_costs_the_budget_nothing() {
+    let tokens = TokenBudgetConfig { ratio: Ratio::ZERO, reserve_per_sec: 5, ..Default::default() };
+    let retry = learnt(Some(BudgetConfig::Tokens(tokens))).await;
+    let gate = retry.gate().unwrap();
+    sleep(60_000 * MS).await;
+    let before = gate.view().budget;
+    let shut = async {
+        sleep(5 * MS).await;
+        gate.force_open();
+    };
+    let call = retry.call_hedged(|attempt| async move {
+        sleep(200 * MS).await;
+        Ok::<_, String>(attempt.hedge)
+    });
+    let (answer, ()) = tokio::join!(call, shut);
+    assert_eq!(answer.unwrap(), 0);
+    assert_eq!(gate.view().budget, before);
+}

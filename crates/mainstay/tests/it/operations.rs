@@ -1,6 +1,7 @@
 //! Operations with a name: seed 004's retry manager.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mainstay::classify::Attempt;
@@ -12,6 +13,7 @@ use mainstay::event::{Event, Events, Kind};
 use mainstay::gate::{Gate, Gates};
 use mainstay::operations::{Operations, StatusState};
 use mainstay::retry::Retry;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::yield_now;
 use tokio::time::{Instant, advance};
@@ -218,4 +220,81 @@ async fn a_panic_ends_the_operation_and_reaches_who_awaits_it() {
     let seen = tokio::spawn(operation).await.unwrap_err();
     assert!(seen.is_panic());
     assert!(operations.active().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_says_how_its_operation_ended() {
+    let operations = Operations::default();
+    let state = |handle: &mainstay::operations::Operation<(), String>| handle.status().state;
+
+    let worked = operations.start("well", &retry(), |_| async { Ok::<_, String>(()) });
+    let failed = operations.start("badly", &retry(), fail);
+    let cancelled = operations.start("stopped", &retry(), hang);
+    let early = operations.schedule("early", SECOND, &retry(), hang);
+    yield_now().await;
+    assert!(cancelled.cancel() && early.cancel());
+    advance(10 * SECOND).await;
+    while !operations.active().is_empty() {
+        advance(10 * SECOND).await;
+    }
+    assert_eq!(state(&worked), StatusState::Succeeded);
+    assert_eq!(state(&failed), StatusState::Failed);
+    assert_eq!(state(&cancelled), StatusState::Cancelled);
+    assert_eq!(state(&early), StatusState::Cancelled);
+    let seen = failed.status();
+    assert_eq!((seen.errors.len(), seen.next_attempt_at_ms), (3, None));
+    assert_eq!(early.status().next_attempt_at_ms, None);
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_no_scheduled_operation_active() {
+    let operations = Operations::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        operations.schedule("later", 3600 * SECOND, &retry(), hang).detach();
+        operations.start("never polled", &retry(), hang).detach();
+    });
+    drop(runtime);
+    assert_eq!(operations.active().len(), 0);
+    assert_eq!(operations.history("later")[0].verdict, "cancelled");
+    assert_eq!(operations.history("never polled").len(), 1);
+}
+
+/// Counts the operations that were cancelled.
+#[derive(Default)]
+struct CountsCancelled(Arc<AtomicU64>);
+
+impl metrics::Recorder for CountsCancelled {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let is_ours = key.name() == "mainstay_operations_total"
+            && key.labels().any(|label| label.value() == "cancelled");
+        if is_ours { Counter::from_arc(Arc::clone(&self.0)) } else { Counter::noop() }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_operation_is_counted_as_one() {
+    let counts = CountsCancelled::default();
+    let operations = metrics::with_local_recorder(&counts, Operations::default);
+    let by_id = operations.start("by id", &retry(), hang);
+    yield_now().await;
+    by_id.cancel();
+    by_id.await.unwrap_err();
+    let retry = retry();
+    let dropped = operations.execute("dropped", &retry, hang);
+    assert!(tokio::time::timeout(SECOND, dropped).await.is_err());
+    operations.execute("works", &retry, third).await.unwrap();
+    assert_eq!(counts.0.load(Ordering::Relaxed), 2);
 }

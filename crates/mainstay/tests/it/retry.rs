@@ -11,6 +11,7 @@ use mainstay::core::config::Ratio;
 use mainstay::core::policy::backoff::{BackoffConfig, Jitter};
 use mainstay::core::policy::breaker::{BreakerConfig, State, Window};
 use mainstay::core::policy::budget::{BudgetConfig, InFlightBudgetConfig, TokenBudgetConfig};
+use mainstay::core::policy::bulkhead::BulkheadConfig;
 use mainstay::core::policy::call::{CallConfig, Verdict, WaitFor, WhenRejected};
 use mainstay::core::policy::gate::{GateConfig, RejectedBy};
 use mainstay::core::policy::outcome::Outcome;
@@ -375,4 +376,44 @@ async fn f01_a_fallback_is_not_asked_after_a_cancel_and_both_errors_are_kept() {
     });
     assert_eq!(result.await.unwrap_err().fallback, None);
     assert!(!asked.get());
+}
+
+/// One place and a line in which a call may wait for 5 s.
+fn one_place(call: CallConfig) -> Retry {
+    let bulkhead = BulkheadConfig { max: 1, max_queue: 9, max_wait: 5 * SECOND };
+    let gate = GateConfig { bulkhead: Some(bulkhead), ..breaker(1) };
+    let policy = PolicyConfig { call, gate, ..PolicyConfig::default() };
+    Retry::through(&policy, Gate::new("peer", &policy.gate).unwrap()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r08_a_call_waits_in_line_no_longer_than_its_deadline() {
+    let retry = one_place(CallConfig { deadline: Some(SECOND), ..plain() });
+    let held = retry.gate().unwrap().admit().unwrap();
+    let (begun, sent) = (Instant::now(), Cell::new(0));
+    let answer = retry.call(|_| {
+        sent.set(sent.get() + 1);
+        async { Ok::<_, Unique>(()) }
+    });
+    let error = answer.await.unwrap_err();
+    assert_eq!((begun.elapsed(), sent.get()), (SECOND, 0));
+    assert!(matches!(error.last.failure, Failure::Rejected(by) if by.by == RejectedBy::Bulkhead));
+    held.record(Outcome::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t01_the_time_of_an_attempt_begins_when_it_leaves_the_line() {
+    let retry = one_place(CallConfig { attempt_timeout: Some(SECOND), ..plain() });
+    let held = retry.gate().unwrap().admit().unwrap();
+    let free = async {
+        sleep(3 * SECOND).await;
+        held.record(Outcome::Success);
+    };
+    let call = retry.call(|_| async {
+        sleep(SECOND / 2).await;
+        Ok::<_, Unique>(())
+    });
+    let (answer, ()) = tokio::join!(call, free);
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(retry.gate().unwrap().state(), State::Closed);
 }

@@ -28,21 +28,22 @@ impl Show {
         Ok(Self::Table(Box::new(Table::open(links.len())?)))
     }
 
-    pub(super) fn event(&mut self, event: &Event, link: &LinkEvent, links: &[Link]) {
+    /// Tells an event; answers whether there may still be a reader.
+    pub(super) fn event(&mut self, event: &Event, link: &LinkEvent, links: &[Link]) -> bool {
         if matches!(self, Self::Json) {
-            out::line(&serde_json::to_string(event).unwrap_or_default());
-            return;
+            return out::line_read(&serde_json::to_string(event).unwrap_or_default());
         }
-        let Some(words) = words(&link.what) else { return };
+        let Some(words) = words(&link.what) else { return true };
         let error = link.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
         let line = format!("{} {} {words}{error}", time(event), link.link);
         match self {
             Self::Table(table) => {
                 table.note(line);
                 table.draw(links);
+                true
             }
-            Self::Lines => out::line(&line),
-            Self::Json => {}
+            Self::Lines => out::line_read(&line),
+            Self::Json => true,
         }
     }
 

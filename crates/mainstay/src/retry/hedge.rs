@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use mainstay_core::policy::hedge::race::{Answer, Input, Race, Step};
+use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
 use super::attempt::{Elapsed, drive};
-use super::run::{Next, Run};
+use super::run::{Next, Overtaken, Run};
 use super::spent::Extra;
 use super::{CallError, Clock, Nobody, Retry};
 use crate::classify::{Attempt, Classify};
@@ -23,8 +24,8 @@ struct Runner<Fut: Future> {
     output: Option<Fut::Output>,
 }
 
-/// What a race brought, and the permit of the hedge that brought it, if it was one.
-type Raced<T, E> = (Result<Result<T, E>, Elapsed>, Option<Permit>);
+/// What a race brought, and what it overtook, if a hedge brought it.
+type Raced<T, E> = (Result<Result<T, E>, Elapsed>, Option<Overtaken>);
 
 impl<C> Retry<C> {
     /// Like [`call`](Self::call) for an operation that **may run twice**: when an attempt is slower
@@ -124,14 +125,13 @@ impl<C> Retry<C> {
         runners: &[Option<Runner<Fut>>],
         index: usize,
         attempt: Attempt,
-    ) -> mainstay_core::policy::outcome::Outcome
+    ) -> Outcome
     where
         Fut: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
         let output = runners[index].as_ref().and_then(|runner| runner.output.as_ref());
-        let abandoned = mainstay_core::policy::outcome::Outcome::Abandoned;
-        output.map_or(abandoned, |result| self.classify.classify(result, attempt))
+        output.map_or(Outcome::Abandoned, |result| self.classify.classify(result, attempt))
     }
 
     fn finish<T, E, Fut>(
@@ -148,6 +148,7 @@ impl<C> Retry<C> {
             Answer::Won(winner) => usize::from(winner),
             Answer::Lost | Answer::Abandoned => 0,
         };
+        let first = self.judge(&runners, 0, attempt);
         let chosen = runners[winner].take();
         for runner in runners.into_iter().flatten() {
             if let (Some(permit), Some(result)) = (runner.permit, runner.output) {
@@ -155,9 +156,10 @@ impl<C> Retry<C> {
             }
         }
         match chosen {
-            Some(Runner { output: Some(result), permit, .. }) => (Ok(result), permit),
-            Some(Runner { permit, .. }) => (Err(Elapsed), permit),
-            None => (Err(Elapsed), None),
+            Some(Runner { output: Some(result), permit, .. }) => {
+                (Ok(result), permit.map(|permit| Overtaken { permit, first }))
+            }
+            Some(_) | None => (Err(Elapsed), None),
         }
     }
 }

@@ -36,6 +36,14 @@ pub(crate) struct Run<'a, C, E, O> {
     waited: Duration,
 }
 
+/// What is left of an attempt that a hedge overtook.
+pub(crate) struct Overtaken {
+    /// The hedge's permit.
+    pub(crate) permit: Permit,
+    /// What had come of the first attempt: nothing, or a failure that still speaks of the peer.
+    pub(crate) first: Outcome,
+}
+
 /// What a call does next.
 pub(crate) enum Next<T, E> {
     /// It is over.
@@ -161,14 +169,13 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         self.next(None, failed, outcome, outcome)
     }
 
-    /// Tells what came of the attempt. `hedge` is the permit of the hedge that brought it, if it was
-    /// one: the attempt itself is then abandoned.
+    /// Tells what came of the attempt. `hedge` is there when a hedge brought it.
     #[inline]
     pub(crate) fn ended<T>(
         &mut self,
         result: Result<Result<T, E>, Elapsed>,
         attempt: Attempt,
-        hedge: Option<Permit>,
+        hedge: Option<Overtaken>,
     ) -> Next<T, E>
     where
         C: Classify<T, E>,
@@ -187,7 +194,7 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
     }
 
     #[inline]
-    fn succeeded<T>(&mut self, value: T, hedge: Option<Permit>) -> Next<T, E> {
+    fn succeeded<T>(&mut self, value: T, hedge: Option<Overtaken>) -> Next<T, E> {
         let read = Cell::new(None);
         let clock = self.clock;
         let at = || {
@@ -206,12 +213,13 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         &mut self,
         outcome: Outcome,
         timed_out: bool,
-        hedge: Option<Permit>,
+        hedge: Option<Overtaken>,
         at: impl Fn() -> Moment,
     ) {
         let Some(guard) = &mut self.guard else { return };
-        if let Some(permit) = hedge {
-            guard.ended(Outcome::Abandoned, false, &at);
+        if let Some(Overtaken { permit, first }) = hedge {
+            let around = self.retry.order == Order::BreakerAround;
+            guard.ended(if around { outcome } else { first }, false, &at);
             permit.end(outcome, timed_out);
         } else {
             guard.ended(outcome, timed_out, at);
@@ -224,7 +232,7 @@ impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
         result: Result<Result<T, E>, Elapsed>,
         outcome: Outcome,
         attempt: Attempt,
-        hedge: Option<Permit>,
+        hedge: Option<Overtaken>,
     ) -> Next<T, E>
     where
         C: Classify<T, E>,

@@ -135,3 +135,17 @@ async fn h03_a_hedge_that_the_gate_turns_away_costs_the_budget_nothing() {
     assert_eq!(answer.unwrap(), 0);
     assert_eq!(gate.view().budget, before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn h06_a_first_attempt_that_failed_before_the_hedge_won_is_a_failure() {
+    let retry = learnt(Some(BudgetConfig::default())).await;
+    let answer = retry
+        .call_hedged(|attempt| async move {
+            sleep((if attempt.hedge == 0 { 25 } else { 40 }) * MS).await;
+            if attempt.hedge == 0 { Err("failed".to_owned()) } else { Ok(attempt.hedge) }
+        })
+        .await;
+    assert_eq!(answer.unwrap(), 1);
+    let view = retry.gate().unwrap().view();
+    assert_eq!((view.failed, view.abandoned), (1, 0));
+}

@@ -107,8 +107,11 @@ impl Supervisor {
         let pid = pid(&child);
         self.send(pid, Signal::TERM);
         let ended = tokio::time::timeout(GRACE, child.wait()).await;
-        // The group may outlive its leader.
-        self.send(pid, Signal::KILL);
+        // The group may outlive its leader. Without a group of its own the command is gone once it
+        // has been waited for, and its number may be another's.
+        if self.spec.own_group || ended.is_err() {
+            self.send(pid, Signal::KILL);
+        }
         match ended {
             Ok(status) => status,
             Err(_) => child.wait().await,

@@ -12,6 +12,7 @@ mod registry;
 pub use permit::Permit;
 pub use registry::{Gates, RegistryError};
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -254,6 +255,16 @@ impl Gate {
     /// The policies in force.
     pub(crate) fn policies(&self) -> Arc<Policies> {
         self.shared.policies.load_full()
+    }
+
+    /// The policies in force: `known`, unless they were replaced since.
+    #[inline]
+    pub(crate) fn policies_or<'a>(&self, known: &'a Arc<Policies>) -> Cow<'a, Arc<Policies>> {
+        if self.shared.version.load(Ordering::Acquire) == known.version {
+            Cow::Borrowed(known)
+        } else {
+            Cow::Owned(self.policies())
+        }
     }
 
     /// Whether calls may have to wait in line.

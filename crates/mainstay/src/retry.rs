@@ -32,7 +32,9 @@ mod spent;
 
 pub use error::{CallError, Failed, Failure};
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_core::config::ConfigError;
@@ -43,7 +45,7 @@ use mainstay_core::time::{Instant, Moment};
 
 use crate::classify::{Attempt, Classify, EveryError};
 use crate::clock;
-use crate::gate::Gate;
+use crate::gate::{Gate, Policies};
 pub(crate) use attempt::drive;
 pub(crate) use observe::{Nobody, Observe};
 pub(crate) use run::{Next, Run};
@@ -55,6 +57,9 @@ pub struct Retry<C = EveryError> {
     config: CallConfig,
     order: Order,
     gate: Option<Gate>,
+    /// The gate's policies as they were when it was given: while they are in force, a call borrows
+    /// them.
+    known: Option<Arc<Policies>>,
     classify: C,
 }
 
@@ -70,6 +75,7 @@ impl Retry {
             config: *config,
             order: Order::BreakerInside,
             gate: None,
+            known: None,
             classify: EveryError,
         })
     }
@@ -81,7 +87,7 @@ impl Retry {
     /// [`ConfigError`] naming the field that makes no sense.
     pub fn through(policy: &PolicyConfig, gate: Gate) -> Result<Self, ConfigError> {
         let plain = Self::new(&policy.call).map_err(|error| error.within("call"))?;
-        Ok(Self { order: policy.order, gate: Some(gate), ..plain })
+        Ok(Self { order: policy.order, ..plain.with_gate(gate) })
     }
 }
 
@@ -89,15 +95,23 @@ impl<C> Retry<C> {
     /// The same with another classifier.
     #[must_use]
     pub fn classify_with<D>(self, classify: D) -> Retry<D> {
-        let Self { rules, config, order, gate, .. } = self;
-        Retry { rules, config, order, gate, classify }
+        let Self { rules, config, order, gate, known, .. } = self;
+        Retry { rules, config, order, gate, known, classify }
     }
 
     /// The same through `gate`.
     #[must_use]
     pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.known = Some(gate.policies());
         self.gate = Some(gate);
         self
+    }
+
+    /// The gate's policies in force, if there is a gate.
+    #[inline]
+    fn policies(&self) -> Option<Cow<'_, Arc<Policies>>> {
+        let (gate, known) = (self.gate.as_ref()?, self.known.as_ref()?);
+        Some(gate.policies_or(known))
     }
 
     /// The gate, if there is one.

@@ -1,5 +1,6 @@
 //! What a call holds of its gate while it lasts.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use crate::gate::{Gate, Policies};
 
 /// A call's place at its gate: the permit of the attempt under way, and its mention in the budget.
 ///
-/// Like [`crate::gate::Permit`], but it borrows the gate and keeps one hold on its policies for all
-/// attempts: an attempt then costs no reference counts.
+/// Like [`crate::gate::Permit`], but it borrows the gate and borrows the policies it knows: an attempt then
+/// costs no reference counts.
 pub(super) struct Guard<'a> {
     gate: &'a Gate,
-    policies: Arc<Policies>,
+    policies: Cow<'a, Arc<Policies>>,
     clock: Clock,
     deposit: Option<Deposit>,
     permit: Option<Permit>,
@@ -26,7 +27,12 @@ pub(super) struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(gate: &'a Gate, policies: Arc<Policies>, clock: Clock, now: Instant) -> Self {
+    pub(super) fn new(
+        gate: &'a Gate,
+        policies: Cow<'a, Arc<Policies>>,
+        clock: Clock,
+        now: Instant,
+    ) -> Self {
         let deposit = policies.gate().budget().map(|budget| budget.deposit(now));
         Self { gate, policies, clock, deposit, permit: None, begun: None }
     }
@@ -63,7 +69,7 @@ impl<'a> Guard<'a> {
             return self.admit(is_retry);
         }
         let (policies, permit, begun) = self.gate.admit_in_line_until(until).await?.into_parts();
-        if !Arc::ptr_eq(&policies, &self.policies) {
+        if !Arc::ptr_eq(&policies, self.policies.as_ref()) {
             self.follow(policies);
         }
         (self.permit, self.begun) = (permit, begun);
@@ -72,7 +78,7 @@ impl<'a> Guard<'a> {
 
     fn follow_reload(&mut self) {
         let current = self.gate.policies();
-        if !Arc::ptr_eq(&current, &self.policies) {
+        if !Arc::ptr_eq(&current, self.policies.as_ref()) {
             self.follow(current);
         }
     }
@@ -80,7 +86,7 @@ impl<'a> Guard<'a> {
     /// Goes on under other policies: the call is counted by their budget from now on.
     fn follow(&mut self, policies: Arc<Policies>) {
         self.close();
-        self.policies = policies;
+        self.policies = Cow::Owned(policies);
         let now = (self.clock.now)();
         self.deposit = self.policies.gate().budget().map(|budget| budget.deposit(now));
     }

@@ -55,7 +55,7 @@ pub(crate) enum Next<T, E> {
 impl<'a, C, E, O: Observe<E>> Run<'a, C, E, O> {
     /// Starts a call by `clock`, which is read only when something needs the time.
     pub(crate) fn start(retry: &'a Retry<C>, observer: O, clock: Clock) -> Self {
-        let policies = retry.gate.as_ref().map(crate::gate::Gate::policies);
+        let policies = retry.policies();
         let is_timed = retry.rules.is_timed() || observer.begun().is_some();
         let needs_time = is_timed || policies.as_ref().is_some_and(|p| p.gate().budget().is_some());
         let begun = match observer.begun() {

@@ -417,3 +417,17 @@ async fn t01_the_time_of_an_attempt_begins_when_it_leaves_the_line() {
     assert!(answer.is_ok(), "{answer:?}");
     assert_eq!(retry.gate().unwrap().state(), State::Closed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn b29_a_retry_made_before_a_reload_follows_it() {
+    let gate = Gate::new("peer", &breaker(9)).unwrap();
+    let call = CallConfig { attempts: 1, ..plain() };
+    let policy = PolicyConfig { call, ..PolicyConfig::default() };
+    let retry = Retry::through(&policy, gate.clone()).unwrap();
+    assert!(retry.call(fail).await.is_err());
+    gate.reload(&breaker(2)).unwrap();
+    assert!(retry.call(fail).await.is_err());
+    assert_eq!(gate.state(), State::Open, "the second failure in a row, under the new threshold");
+    let error = retry.call(fail).await.unwrap_err();
+    assert!(matches!(error.last.failure, Failure::Rejected(_)));
+}

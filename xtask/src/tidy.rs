@@ -39,7 +39,7 @@ struct Rules {
     /// Text that no Rust source contains.
     banned_code: Vec<String>,
     /// Text that no file contains.
-    banned_text: Vec<String>,
+    banned_folders: Vec<String>,
     /// Names that no decision or engine mentions.
     banned_below_drivers: Vec<String>,
     /// Files that may have up to 800 lines, with the reason.

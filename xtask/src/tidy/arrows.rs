@@ -121,7 +121,7 @@ mod tests {
             promises = []
             banned_names = []
             banned_code = []
-            banned_text = []
+            banned_folders = []
             banned_below_drivers = []
             [crates.low]
             floor = 0

@@ -9,7 +9,8 @@ pub(super) fn check(rules: &Rules, sources: &[Source]) -> Vec<Finding> {
         let lines = (1..).zip(source.text.lines().zip(code_lines(source)));
         for (number, (text, code)) in lines {
             let place = || format!("{}:{number}", source.path);
-            for banned in rules.banned_text.iter().filter(|banned| text.contains(*banned)) {
+            let paths = rules.banned_folders.iter().map(|folder| format!("/{folder}/"));
+            for banned in paths.filter(|path| text.contains(path.as_str())) {
                 findings
                     .push(Finding::new(place(), format!("`{banned}` is a path of one machine")));
             }
@@ -86,7 +87,7 @@ mod tests {
         promises = []
         banned_names = []
         banned_code = ["dbg!"]
-        banned_text = ["/machine/"]
+        banned_folders = ["machine"]
         banned_below_drivers = ["tokio", "sleep("]
         [crates.low]
         floor = 0

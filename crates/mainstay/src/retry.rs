@@ -252,6 +252,8 @@ impl<C> Retry<C> {
         }
     }
 
+    // The loop stands here again because a lending operation and one whose future can be sent have no
+    // common type yet; all that is decided is in `Run`, which both share.
     /// Like [`call`](Self::call) for an operation that lends what it holds between attempts
     /// (`async |attempt| …` with `&mut` captures). Its future is not `Send`.
     ///

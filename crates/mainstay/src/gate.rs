@@ -11,7 +11,7 @@ mod registry;
 mod view;
 
 pub use permit::Permit;
-pub use registry::{Gates, RegistryError};
+pub use registry::{CAPACITY, Gates, RegistryError};
 pub use view::GateView;
 
 use std::borrow::Cow;

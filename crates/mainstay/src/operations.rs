@@ -53,10 +53,10 @@ use instruments::Instruments;
 use slab::Slab;
 use tracked::{Tracked, Watch};
 
-/// Operations kept per name.
-const RECORDS_PER_NAME: usize = 100;
-/// Names kept.
-const NAMES: usize = 256;
+/// Operations remembered per name, unless told otherwise.
+pub const RECORDS_PER_NAME: usize = 100;
+/// Names remembered, unless told otherwise.
+pub const NAMES: usize = 256;
 
 /// Operations that are listed, cancelled by id, and remembered. Clones share them.
 #[derive(Clone, Debug)]

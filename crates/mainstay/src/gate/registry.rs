@@ -10,7 +10,7 @@ use super::{Gate, GateView};
 use crate::event::Events;
 
 /// How many gates a registry holds unless told otherwise.
-const CAPACITY: usize = 1024;
+pub const CAPACITY: usize = 1024;
 
 /// Named gates, as many as fit. Clones share them.
 ///

@@ -58,3 +58,17 @@ fn the_page_says_how_an_http_transport_starts() {
     let code: BTreeMap<_, _> = code.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(rows("http"), code);
 }
+
+#[test]
+fn the_page_says_how_much_is_kept() {
+    let code = [
+        ("gates", mainstay::gate::CAPACITY),
+        ("operation_names", mainstay::operations::NAMES),
+        ("operation_records", mainstay::operations::RECORDS_PER_NAME),
+        ("events", mainstay::event::CAPACITY),
+        ("listeners", mainstay::link::LISTENERS_MAX),
+        ("links", mainstay::link::ManagerConfig::default().links_max),
+    ];
+    let code = code.map(|(name, value)| (name.to_owned(), value.to_string()));
+    assert_eq!(rows("limits"), BTreeMap::from(code));
+}

@@ -39,7 +39,9 @@
 mod close;
 mod config;
 mod health;
+mod keepalive;
 mod machine;
+mod migrate;
 mod outbox;
 mod overrides;
 mod redial;

@@ -163,6 +163,19 @@ impl LinkConfig {
         config
     }
 
+    /// For a WebSocket: a ping after 15 s of silence that may take 5 s, one missed pong
+    /// reconnects, and 20 s for a connect, since it takes an upgrade and the application's own
+    /// handshake.
+    #[must_use]
+    pub fn websocket() -> Self {
+        let mut config = Self { dial_timeout: Duration::from_secs(20), ..Self::default() };
+        config.health.interval = Duration::from_secs(15);
+        config.health.timeout = Duration::from_secs(5);
+        config.health.down = 1;
+        config.health.up = 1;
+        config
+    }
+
     /// The numbers of seed 003: at most 5 redials, 1 s doubling to 30 s with ±20 % of jitter, a
     /// breaker of 3 failures and 30 s, pings every 5 s that may take 2 s, one missed pong
     /// reconnects.

@@ -2,12 +2,14 @@ use super::config::Settings;
 use super::state::Generation;
 use crate::time::Instant;
 
-/// Probes and the run of failures, of one connection.
+/// Probes, the run of failures and the planned successor of one connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     pub(super) probe: Probe,
     failures: u16,
     successes: u16,
+    /// The dial of a connection to take over from this one; otherwise the default, which is none's.
+    pub(super) migration: Generation,
 }
 
 /// Probes never overlap: there is one, or none.
@@ -81,6 +83,17 @@ impl Health {
         let wait = if self.is_suspect() { settings.edge_interval } else { settings.interval };
         let at = Instant::from_nanos(now.as_nanos().saturating_add(wait));
         self.probe = if settings.probing { Probe::Due(at) } else { Probe::Idle };
+    }
+
+    /// Moves a planned probe back: the peer was heard at `at`. Between the first failure and the
+    /// verdict, probes stay close together.
+    pub(super) fn postpone(&mut self, settings: &Settings, at: Instant) {
+        if let Probe::Due(planned) = self.probe
+            && !self.is_suspect()
+        {
+            let at = Instant::from_nanos(at.as_nanos().saturating_add(settings.interval));
+            self.probe = Probe::Due(planned.max(at));
+        }
     }
 
     /// Brings a planned probe forward when the interval has become shorter.

@@ -1,6 +1,7 @@
+use super::close::Reaction;
 use super::config::{LinkConfig, Settings};
-use super::health::{Health, Probe, Verdict};
-use super::state::{FailReason, Generation, Redial, State, SuspendReason};
+use super::health::{Health, Probe};
+use super::state::{Generation, Redial, State, SuspendReason};
 use super::stats::Counters;
 use super::step::{Action, DeadlineReason, Event, Input, Step};
 use crate::config::ConfigError;
@@ -43,6 +44,10 @@ pub struct Link {
     /// That of the newest dial.
     pub(super) dial: Generation,
     pub(super) redials: bool,
+    /// Whether the credentials were refused since the link was last stable.
+    pub(super) refreshed: bool,
+    /// Broken protocols since then.
+    pub(super) breaches: u8,
 }
 
 /// What a link knows of the breaker over its dials, its own or one that was reported.
@@ -73,6 +78,8 @@ impl Link {
             newest: Generation::default(),
             dial: Generation::default(),
             redials: config.reconnect.enabled,
+            refreshed: false,
+            breaches: 0,
         })
     }
 
@@ -127,7 +134,32 @@ impl Link {
             Input::Reset => self.reset(&mut step),
             Input::DialFinished { generation, outcome } => {
                 if generation == self.dial && self.state.is_dialling() {
-                    self.dial_finished(now, outcome, bits, &mut step);
+                    self.dial_finished(now, outcome, Reaction::of(outcome), bits, &mut step);
+                }
+            }
+            Input::Ended { generation, outcome, reaction } => {
+                if generation != self.dial {
+                } else if self.state.is_dialling() {
+                    self.dial_finished(now, outcome, reaction, bits, &mut step);
+                } else {
+                    self.lost(now, outcome, reaction, bits, &mut step);
+                }
+            }
+            Input::Heard { generation, at } => {
+                if generation == self.dial {
+                    self.heard(now, at.min(now), bits, &mut step);
+                }
+            }
+            Input::Woke => self.woke(now, &mut step),
+            Input::DialDelayed { generation, until } => {
+                if generation == self.dial {
+                    self.delay_dial(until);
+                }
+            }
+            Input::Migrate => self.migrate(now, &mut step),
+            Input::Migrated { generation, outcome } => {
+                if self.health.migration == generation && generation != Generation::default() {
+                    self.migrated(now, generation, outcome, &mut step);
                 }
             }
             Input::ProbeFinished { generation, outcome, rtt } => {
@@ -144,7 +176,7 @@ impl Link {
             }
             Input::Lost { generation, outcome } => {
                 if generation == self.dial {
-                    self.lost(now, outcome, bits, &mut step);
+                    self.lost(now, outcome, Reaction::of(outcome), bits, &mut step);
                 }
             }
             Input::Traffic { outcome, took } => self.traffic(now, outcome, took, bits, &mut step),
@@ -276,10 +308,17 @@ impl Link {
         }
         self.counters = Counters::default();
         self.breaker = Breaker::default();
-        (self.attempts, self.previous, self.failing_since) = (0, 0, None);
+        self.forgive();
     }
 
-    fn lost(&mut self, now: Instant, outcome: Outcome, bits: u64, step: &mut Step) {
+    fn lost(
+        &mut self,
+        now: Instant,
+        outcome: Outcome,
+        reaction: Reaction,
+        bits: u64,
+        step: &mut Step,
+    ) {
         match self.state {
             State::Connected { .. } => {}
             State::Closing { .. } => return self.settle(step),
@@ -292,18 +331,14 @@ impl Link {
         step.action = Action::Abandon;
         match outcome {
             Outcome::Success => self.settle(step),
-            Outcome::Refused | Outcome::Permanent | Outcome::Mistake => {
-                step.tell(Event::Error { outcome, terminal: true });
-                self.fail(FailReason::RefusedPermanently, step);
-            }
-            Outcome::Transient { .. }
+            Outcome::Refused
+            | Outcome::Permanent
+            | Outcome::Mistake
+            | Outcome::Transient { .. }
             | Outcome::Elsewhere
             | Outcome::Throttled { .. }
             | Outcome::Rejected { .. }
-            | Outcome::Abandoned => {
-                step.tell(Event::Error { outcome, terminal: self.is_last() });
-                self.schedule(now, outcome.hint(), bits, step);
-            }
+            | Outcome::Abandoned => self.react(now, outcome, reaction, bits, step),
         }
     }
 
@@ -337,7 +372,8 @@ impl Link {
         match reason {
             DeadlineReason::DialTimeout => {
                 step.action = Action::Abandon;
-                self.dial_finished(now, Outcome::TRANSIENT, bits, step);
+                let reaction = Reaction::of(Outcome::TRANSIENT);
+                self.dial_finished(now, Outcome::TRANSIENT, reaction, bits, step);
             }
             DeadlineReason::CloseTimeout => {
                 step.action = Action::Abandon;
@@ -364,75 +400,10 @@ impl Link {
                     *stable = true;
                 }
                 // A peer that takes connections and drops them has not come back before this.
-                (self.attempts, self.previous, self.failing_since) = (0, 0, None);
+                self.forgive();
                 step.tell(Event::Stable);
             }
             DeadlineReason::Probe => self.begin_probe(now, step),
-        }
-    }
-
-    fn begin_probe(&mut self, now: Instant, step: &mut Step) {
-        if matches!(self.health.probe, Probe::Running { .. }) {
-            return;
-        }
-        self.newest = self.newest.next();
-        let until = later(now, self.settings.timeout);
-        self.health.probe = Probe::Running { generation: self.newest, until };
-        step.action = Action::Probe { generation: self.newest, deadline: until };
-    }
-
-    fn probe_finished(
-        &mut self,
-        now: Instant,
-        outcome: Outcome,
-        rtt: Option<Duration>,
-        bits: u64,
-        step: &mut Step,
-    ) {
-        self.health.probe = Probe::Idle;
-        let good = match outcome {
-            Outcome::Success => Some(true),
-            Outcome::Refused
-            | Outcome::Permanent
-            | Outcome::Transient { .. }
-            | Outcome::Elsewhere
-            | Outcome::Throttled { .. } => Some(false),
-            Outcome::Rejected { .. } | Outcome::Abandoned | Outcome::Mistake => None,
-        };
-        if let Some(good) = good {
-            self.counters.last_check = Some(now);
-            if good {
-                self.counters.good_checks += 1;
-                self.counters.rtt.record(rtt.unwrap_or_default());
-            } else {
-                self.counters.bad_checks += 1;
-            }
-        }
-        if !matches!(self.state, State::Connected { .. }) {
-            return;
-        }
-        if let Some(good) = good {
-            self.judge(now, good, outcome, bits, step);
-        }
-        if matches!(self.state, State::Connected { .. }) {
-            self.health.plan(&self.settings, now);
-        }
-    }
-
-    /// Counts one result of a connected link towards the verdict.
-    fn judge(&mut self, now: Instant, good: bool, outcome: Outcome, bits: u64, step: &mut Step) {
-        match self.health.record(&self.settings, good) {
-            Verdict::Steady => {}
-            Verdict::Suspect => {
-                step.tell(Event::Suspect);
-                self.health.hasten(&self.settings, now);
-            }
-            Verdict::Restored => step.tell(Event::Restored),
-            Verdict::Down(failures) => {
-                step.action = Action::Abandon;
-                step.tell(Event::Unhealthy { failures });
-                self.schedule(now, outcome.hint(), bits, step);
-            }
         }
     }
 

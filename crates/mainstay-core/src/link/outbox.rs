@@ -109,6 +109,8 @@ pub struct Outbox<M> {
     held: VecDeque<Held<M>>,
     bytes: u64,
     next: u64,
+    /// Nothing held is older than this.
+    oldest: Instant,
 }
 
 impl<M> Outbox<M> {
@@ -122,7 +124,7 @@ impl<M> Outbox<M> {
         in_range("bytes", config.bytes, 0, 1 << 30)?;
         let tick = Duration::from_millis(1);
         config.age.map(|age| duration_from("age", age, tick)).transpose()?;
-        Ok(Self { config: *config, held: VecDeque::new(), bytes: 0, next: 1 })
+        Ok(Self { config: *config, held: VecDeque::new(), bytes: 0, next: 1, oldest: Instant::MAX })
     }
 
     /// Gives a message of `bytes` bytes to the outbox. `key` matters under
@@ -153,6 +155,7 @@ impl<M> Outbox<M> {
         }
         let seq = self.number();
         self.bytes += u64::from(bytes);
+        self.oldest = self.oldest.min(now);
         self.held.push_back(Held { seq, message, bytes, key, since: now });
         Put::Taken { seq, gone }
     }
@@ -173,22 +176,26 @@ impl<M> Outbox<M> {
     /// Puts a message back that was taken and not sent: it is the next one again.
     pub fn put_back(&mut self, now: Instant, seq: Seq, message: M, bytes: u32) {
         self.bytes += u64::from(bytes);
+        self.oldest = self.oldest.min(now);
         self.held.push_front(Held { seq, message, bytes, key: None, since: now });
     }
 
     /// Removes what has become too old, and answers it.
     pub fn expire(&mut self, now: Instant) -> Vec<(Seq, M)> {
         let mut gone = Vec::new();
-        // Replaced messages are younger than their place in line, so the whole line is looked at.
-        if self.config.age.is_none() {
+        let Some(age) = self.config.age else { return gone };
+        if self.held.is_empty() || now.since(self.oldest) < age {
             return gone;
         }
+        // Replaced messages are younger than their place in line, so the whole line is looked at.
+        self.oldest = Instant::MAX;
         let mut left = VecDeque::with_capacity(self.held.len());
         for held in core::mem::take(&mut self.held) {
             if self.is_old(&held, now) {
                 self.bytes -= u64::from(held.bytes);
                 gone.push((held.seq, held.message));
             } else {
+                self.oldest = self.oldest.min(held.since);
                 left.push_back(held);
             }
         }
@@ -196,11 +203,12 @@ impl<M> Outbox<M> {
         gone
     }
 
-    /// When the oldest message becomes too old.
+    /// When a message may become too old: call [`expire`](Self::expire) then. May be early, after
+    /// the oldest has left.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let age = self.config.age?;
-        self.held.iter().map(|held| held.since.after(age)).min()
+        (!self.held.is_empty()).then(|| self.oldest.after(age))
     }
 
     /// Empties the outbox, and answers what was in it, in order.

@@ -1,10 +1,11 @@
 //! The one scheduler: every dial begins here, and every wait for one.
 
+use super::close::{Reaction, Wait};
 use super::health::Health;
 use super::machine::{Breaker, Link, later};
 use super::state::{FailReason, Redial, State, SuspendReason};
 use super::step::{Action, DeadlineReason, Event, Step};
-use crate::bits::uniform;
+use crate::bits::{self, uniform};
 use crate::policy::outcome::Outcome;
 use crate::policy::pressure::Pressure;
 use crate::time::{Instant, nanos};
@@ -13,7 +14,7 @@ use core::time::Duration;
 impl Link {
     /// The first connect.
     pub(super) fn start(&mut self, now: Instant, step: &mut Step) {
-        (self.attempts, self.previous, self.failing_since) = (0, 0, None);
+        self.forgive();
         if let Some(until) = self.breaker.until
             && until > now
         {
@@ -50,6 +51,7 @@ impl Link {
         &mut self,
         now: Instant,
         outcome: Outcome,
+        reaction: Reaction,
         bits: u64,
         step: &mut Step,
     ) {
@@ -57,38 +59,29 @@ impl Link {
             Outcome::Success => self.connected(now, step),
             Outcome::Refused | Outcome::Permanent | Outcome::Mistake => {
                 self.counters.failures += 1;
-                step.tell(Event::Error { outcome, terminal: true });
-                self.fail(FailReason::RefusedPermanently, step);
+                self.react(now, outcome, reaction, bits, step);
             }
             Outcome::Transient { .. } | Outcome::Elsewhere | Outcome::Throttled { .. } => {
                 self.counters.failures += 1;
-                step.tell(Event::Error { outcome, terminal: self.is_last() });
-                self.trip(now, step);
-                self.schedule(now, outcome.hint(), bits, step);
+                self.react(now, outcome, reaction, bits, step);
             }
             Outcome::Rejected { retry_after } => {
                 self.refund();
                 let wait = retry_after.unwrap_or_else(|| self.draw(bits));
                 self.breaker_opened(now, now.after(wait), step);
-                self.schedule(now, None, bits, step);
+                self.schedule(now, Wait::Usual, bits, step);
             }
             Outcome::Abandoned => {
                 self.refund();
-                self.schedule(now, None, bits, step);
+                self.schedule(now, Wait::Usual, bits, step);
             }
         }
     }
 
     /// Plans the next redial, unless there is to be none.
     ///
-    /// The wait is the drawn one or the peer's wish, whichever is longer; the wish is capped.
-    pub(super) fn schedule(
-        &mut self,
-        now: Instant,
-        hint: Option<Duration>,
-        bits: u64,
-        step: &mut Step,
-    ) {
+    /// The wait is the drawn one, or what the ending asks for if that is longer and within its cap.
+    pub(super) fn schedule(&mut self, now: Instant, wait: Wait, bits: u64, step: &mut Step) {
         self.health = Health::default();
         if !self.redials {
             return self.settle(step);
@@ -105,8 +98,8 @@ impl Link {
         }
         let long = nanos(now.since(since)) >= self.settings.suspend_after;
         let drawn = if long { self.slow(bits) } else { self.draw(bits) };
-        let hint = nanos(hint.unwrap_or_default()).min(self.settings.hint_cap);
-        let delay = drawn.max(Duration::from_nanos(hint));
+        let cap = Duration::from_nanos(self.settings.hint_cap);
+        let delay = wait.at_least(drawn, cap, bits::bits(bits, 1, 0));
         self.previous = nanos(delay);
         let next_at = now.after(delay);
         let redial = Redial::At(next_at);
@@ -161,7 +154,7 @@ impl Link {
         self.breaker = Breaker::default();
         step.tell(Event::BreakerClosed);
         if self.state.suspended() == Some(SuspendReason::BreakerOpen) {
-            self.schedule(now, None, bits, step);
+            self.schedule(now, Wait::Usual, bits, step);
         }
     }
 
@@ -246,7 +239,7 @@ impl Link {
             step.tell(Event::Reconnected { attempts: self.attempts });
         }
         if stable {
-            (self.attempts, self.previous, self.failing_since) = (0, 0, None);
+            self.forgive();
         }
         let told = self.breaker.half_open && self.settings.closed_after_cooldown;
         if (self.breaker.half_open || self.breaker.until.is_some()) && !told {
@@ -256,7 +249,7 @@ impl Link {
     }
 
     /// Counts a failed dial towards the link's own breaker.
-    fn trip(&mut self, now: Instant, step: &mut Step) {
+    pub(super) fn trip(&mut self, now: Instant, step: &mut Step) {
         self.breaker.half_open = false;
         if self.settings.threshold == 0 {
             return;

@@ -25,7 +25,8 @@ impl Generation {
     }
 
     pub(super) const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
+        // Zero is nobody's.
+        Self(if self.0 == u32::MAX { 1 } else { self.0 + 1 })
     }
 }
 
@@ -111,6 +112,10 @@ pub enum FailReason {
     AttemptsExhausted,
     /// The peer refused for good (HTTP 401, a bad certificate): dialling again cannot help.
     RefusedPermanently,
+    /// The peer refused the credentials, and new ones too.
+    CredentialsRefused,
+    /// The two sides do not understand each other, again and again.
+    ProtocolBroken,
 }
 
 /// The name of a state, in the seeds' spelling.

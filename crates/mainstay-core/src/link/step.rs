@@ -1,5 +1,6 @@
 use core::time::Duration;
 
+use super::close::Reaction;
 use super::state::{Generation, StateName, SuspendReason};
 use crate::policy::outcome::Outcome;
 use crate::time::Instant;
@@ -50,6 +51,42 @@ pub enum Input {
         /// How.
         outcome: Outcome,
     },
+    /// A dial failed, or the connection ended, and more is known about what to do than the outcome
+    /// says: its close code, or the status that refused it.
+    Ended {
+        /// The dial, or the dial that made the connection.
+        generation: Generation,
+        /// How.
+        outcome: Outcome,
+        /// What to do about it.
+        reaction: Reaction,
+    },
+    /// The peer was heard: any byte is life. Give it before [`Input::Timer`] and
+    /// [`Input::ProbeFinished`], not at every byte.
+    Heard {
+        /// The dial that made the connection.
+        generation: Generation,
+        /// When, the last time.
+        at: Instant,
+    },
+    /// The machine slept: its clock stood still while others' went on.
+    Woke,
+    /// A dial waits for its turn, until then at the latest: its time begins there.
+    DialDelayed {
+        /// Which dial.
+        generation: Generation,
+        /// Until when.
+        until: Instant,
+    },
+    /// The user, or the peer, wants another connection while this one still serves.
+    Migrate,
+    /// The dial of that other connection ended.
+    Migrated {
+        /// Which.
+        generation: Generation,
+        /// How.
+        outcome: Outcome,
+    },
     /// A real call over the connection ended. One that began before the connection was made says
     /// nothing.
     Traffic {
@@ -95,6 +132,14 @@ pub enum Action {
         /// To be reported with the outcome.
         generation: Generation,
         /// When to stop waiting.
+        deadline: Instant,
+    },
+    /// Dial a second connection beside the one that serves, and report [`Input::Migrated`]; if that
+    /// was a success, the second one serves and the first is drained.
+    Migrate {
+        /// To be reported with the outcome.
+        generation: Generation,
+        /// When to stop trying.
         deadline: Instant,
     },
     /// Close the connection in good order, and report [`Input::CloseFinished`].
@@ -182,6 +227,15 @@ pub enum Event {
     BreakerHalfOpen,
     /// The breaker lets dials through again.
     BreakerClosed,
+    /// The machine woke from sleep: the connection is being asked, or dialled.
+    Woke,
+    /// Another connection has taken over from the one that served.
+    Migrated,
+    /// No other connection could be made; the one that served still does.
+    MigrationFailed {
+        /// How it failed.
+        outcome: Outcome,
+    },
 }
 
 impl Event {
@@ -205,6 +259,9 @@ impl Event {
             Self::BreakerOpened { .. } => "link.breaker.opened",
             Self::BreakerHalfOpen => "link.breaker.half_open",
             Self::BreakerClosed => "link.breaker.closed",
+            Self::Woke => "link.woke",
+            Self::Migrated => "link.migrated",
+            Self::MigrationFailed { .. } => "link.migration.failed",
         }
     }
 
@@ -227,7 +284,10 @@ impl Event {
             | Self::Suspect
             | Self::Restored
             | Self::Suspended { .. }
-            | Self::BreakerHalfOpen => None,
+            | Self::BreakerHalfOpen
+            | Self::Woke
+            | Self::Migrated
+            | Self::MigrationFailed { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::health::{Health, Verdict};
 use super::{
     Action, CircuitConfig, DeadlineReason, Event, FailReason, Generation, Input, Link, LinkConfig,
-    Redial, State, StateName, Step, SuspendReason,
+    Reaction, Redial, State, StateName, Step, SuspendReason, close_code, refused_upgrade,
 };
 use crate::policy::outcome::Outcome;
 use crate::time::Instant;
@@ -13,6 +13,7 @@ use std::vec::Vec;
 
 mod lifecycle;
 mod probing;
+mod reacting;
 #[cfg(feature = "serde")]
 mod text;
 
@@ -256,6 +257,13 @@ fn a_transient_failure_is_never_failed() {
     }
 }
 
+fn reaction() -> impl Strategy<Value = Reaction> {
+    prop_oneof![
+        any::<u16>().prop_map(close_code),
+        (100..600_u16).prop_map(|status| refused_upgrade(status, Some(Duration::from_secs(7)))),
+    ]
+}
+
 fn any_input() -> impl Strategy<Value = (u32, Input)> {
     let outcome = || {
         prop_oneof![
@@ -292,6 +300,18 @@ fn any_input() -> impl Strategy<Value = (u32, Input)> {
             until: Instant::from_millis(u64::from(n))
         }),
         1 => Just(Input::BreakerClosed),
+        4 => (outcome(), reaction()).prop_map(move |(outcome, reaction)| Input::Ended {
+            generation, outcome, reaction
+        }),
+        3 => any::<u16>().prop_map(move |ms| Input::Heard {
+            generation, at: Instant::from_millis(u64::from(ms) * 9)
+        }),
+        2 => Just(Input::Woke),
+        1 => any::<u16>().prop_map(move |ms| Input::DialDelayed {
+            generation, until: Instant::from_millis(u64::from(ms) * 9)
+        }),
+        2 => Just(Input::Migrate),
+        2 => outcome().prop_map(move |outcome| Input::Migrated { generation, outcome }),
         1 => Just(Input::EnableReconnection),
         1 => Just(Input::DisableReconnection),
     ];
@@ -310,6 +330,16 @@ fn addressed(input: Input, link: &Link, probe: Generation, pick: u32) -> Input {
         }
         Input::CloseFinished { .. } => Input::CloseFinished { generation: of(link.generation()) },
         Input::Lost { outcome, .. } => Input::Lost { generation: of(link.generation()), outcome },
+        Input::Ended { outcome, reaction, .. } => {
+            Input::Ended { generation: of(link.generation()), outcome, reaction }
+        }
+        Input::Heard { at, .. } => Input::Heard { generation: of(link.generation()), at },
+        Input::DialDelayed { until, .. } => {
+            Input::DialDelayed { generation: of(link.generation()), until }
+        }
+        Input::Migrated { outcome, .. } => {
+            Input::Migrated { generation: of(link.health.migration), outcome }
+        }
         Input::Connect
         | Input::Disconnect
         | Input::CheckNow
@@ -320,6 +350,8 @@ fn addressed(input: Input, link: &Link, probe: Generation, pick: u32) -> Input {
         | Input::Timer
         | Input::BreakerOpened { .. }
         | Input::BreakerClosed
+        | Input::Woke
+        | Input::Migrate
         | Input::EnableReconnection
         | Input::DisableReconnection => input,
     }
@@ -341,13 +373,14 @@ impl Sheet {
                 assert_eq!(from, self.state);
                 self.state = to;
             }
-            self.connections += u64::from(event == Event::Connected);
+            let made = matches!(event, Event::Connected | Event::Migrated);
+            self.connections += u64::from(made);
             self.reconnections += u64::from(matches!(event, Event::Reconnected { .. }));
         }
         if input == Input::Reset {
             (self.connections, self.reconnections) = (0, 0);
         }
-        if let Input::DialFinished { generation, .. } = input
+        if let Input::DialFinished { generation, .. } | Input::Ended { generation, .. } = input
             && self.dialling == Some(generation)
         {
             self.dialling = None;
@@ -355,7 +388,7 @@ impl Sheet {
         match step.action {
             Action::Dial { generation, .. } => self.dialling = Some(generation),
             Action::Abandon | Action::Close { .. } => self.dialling = None,
-            Action::Probe { .. } | Action::Nothing => {}
+            Action::Probe { .. } | Action::Migrate { .. } | Action::Nothing => {}
         }
     }
 }

@@ -111,7 +111,9 @@ fn a_peers_wish_widens_the_wait_up_to_its_cap() {
         let mut rig = Rig::plain().connected();
         let hint = Some(Duration::from_secs(hint));
         let step = rig.lost(Outcome::Throttled { hint });
-        assert_eq!(delay(&step), Duration::from_secs(seconds));
+        // Others were told the same: the rest is drawn, a quarter more at the most.
+        let wanted = Duration::from_secs(seconds);
+        assert!((wanted..=wanted * 5 / 4).contains(&delay(&step)), "{:?}", delay(&step));
     }
 }
 

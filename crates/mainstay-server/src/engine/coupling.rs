@@ -59,7 +59,10 @@ const fn outcome(event: &LinkEvent) -> Option<Outcome> {
         | What::Suspended { .. }
         | What::BreakerOpened { .. }
         | What::BreakerHalfOpen
-        | What::BreakerClosed => None,
+        | What::BreakerClosed
+        | What::Woke
+        | What::Migrated
+        | What::MigrationFailed { .. } => None,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Book {
     pub(super) line: Action,
     /// To be done beside it: probe.
     pub(super) probe: Action,
+    /// To be done beside it: migrate.
+    pub(super) standby: Action,
     pub(super) stopping: bool,
     pub(super) ended: bool,
     pub(super) connecting: Option<Flight<Result<(), ConnectError>>>,
@@ -74,6 +76,7 @@ impl Desk {
             machine,
             line: Action::Nothing,
             probe: Action::Nothing,
+            standby: Action::Nothing,
             stopping: false,
             ended: false,
             connecting: None,
@@ -157,7 +160,10 @@ impl Desk {
                         | What::Error { .. }
                         | What::AttemptsExhausted { .. }
                         | What::BreakerHalfOpen
-                        | What::BreakerClosed => None,
+                        | What::BreakerClosed
+                        | What::Woke
+                        | What::Migrated
+                        | What::MigrationFailed { .. } => None,
                     };
                     let (link, target) = (self.name.clone(), self.target.clone());
                     self.spread(LinkEvent { what, at, link, target, generation, error, wait });
@@ -230,13 +236,26 @@ impl Book {
         told || self.machine.deadline() != before
     }
 
+    /// What is to be done, which then is not to be done again: the connection's own first.
+    pub(super) fn take_actions(&mut self) -> [Action; 3] {
+        let slots = [&mut self.line, &mut self.probe, &mut self.standby];
+        slots.map(std::mem::take)
+    }
+
+    /// Whether something is to be done.
+    pub(super) fn is_asked(&self) -> bool {
+        [self.line, self.probe, self.standby].iter().any(|action| *action != Action::Nothing)
+    }
+
     /// Takes over what a step asks for and tells.
     pub(super) fn absorb(&mut self, now: Instant, step: &Step, cause: Option<&Arc<str>>) -> bool {
         match step.action {
             Action::Nothing => {}
             Action::Probe { .. } => self.probe = step.action,
+            Action::Migrate { .. } => self.standby = step.action,
             Action::Dial { .. } | Action::Close { .. } | Action::Abandon => {
-                (self.line, self.probe) = (step.action, Action::Nothing);
+                self.line = step.action;
+                (self.probe, self.standby) = (Action::Nothing, Action::Nothing);
             }
         }
         let generation = self.machine.generation().number();
@@ -245,7 +264,10 @@ impl Book {
         for what in step.events() {
             told = true;
             let error = match what {
-                What::Error { .. } | What::Unhealthy { .. } | What::Suspect => cause.cloned(),
+                What::Error { .. }
+                | What::Unhealthy { .. }
+                | What::Suspect
+                | What::MigrationFailed { .. } => cause.cloned(),
                 What::StateChanged { .. }
                 | What::Connected
                 | What::Reconnected { .. }
@@ -258,7 +280,9 @@ impl Book {
                 | What::Suspended { .. }
                 | What::BreakerOpened { .. }
                 | What::BreakerHalfOpen
-                | What::BreakerClosed => None,
+                | What::BreakerClosed
+                | What::Woke
+                | What::Migrated => None,
             };
             self.note(Note::Event { what, at, now, generation, error });
         }

@@ -31,6 +31,7 @@ enum Kind {
     Hold,
     Close,
     Probe,
+    Migrate,
 }
 
 pub(super) struct Task<T> {
@@ -39,11 +40,13 @@ pub(super) struct Task<T> {
     /// Dialling, holding or closing the connection.
     line: Option<Slot>,
     probe: Option<Slot>,
+    /// Dialling a second connection.
+    standby: Option<Slot>,
 }
 
 impl<T: Transport> Task<T> {
     pub(super) const fn new(desk: Arc<Desk>, transport: Arc<T>) -> Self {
-        Self { desk, transport, line: None, probe: None }
+        Self { desk, transport, line: None, probe: None, standby: None }
     }
 
     /// Runs until the link is stopped and disconnected.
@@ -54,6 +57,7 @@ impl<T: Transport> Task<T> {
                 let until = clock::to_tokio(deadline.unwrap_or(Instant::MAX));
                 let happened = poll_fn(|context| self.poll(context));
                 if timeout_at(until, happened).await.is_err() {
+                    self.tell_heard();
                     self.desk.book().give(Input::Timer);
                 }
             }
@@ -77,6 +81,12 @@ impl<T: Transport> Task<T> {
             self.probe_ended(result);
             return Poll::Ready(());
         }
+        if let Some(slot) = &mut self.standby
+            && let Poll::Ready(result) = slot.work.as_mut().poll(context)
+        {
+            self.standby_ended(result);
+            return Poll::Ready(());
+        }
         Poll::Pending
     }
 
@@ -86,14 +96,12 @@ impl<T: Transport> Task<T> {
     fn obey(&mut self) -> Option<Option<Instant>> {
         loop {
             self.desk.tell();
-            let (line, probe) = {
-                let mut book = self.desk.book();
-                (std::mem::take(&mut book.line), std::mem::take(&mut book.probe))
-            };
-            self.begin(line);
-            self.begin(probe);
+            let actions = self.desk.book().take_actions();
+            for action in actions {
+                self.begin(action);
+            }
             let book = self.desk.book();
-            if !book.is_quiet() || book.line != Action::Nothing || book.probe != Action::Nothing {
+            if !book.is_quiet() || book.is_asked() {
                 continue;
             }
             if book.stopping && book.machine.state().name() == StateName::Disconnected {
@@ -110,11 +118,20 @@ impl<T: Transport> Task<T> {
             Action::Abandon => self.abandon(),
             Action::Dial { generation, deadline } => {
                 self.abandon();
-                let work = Box::pin(async move { timed(deadline, transport.dial(deadline)).await });
+                let desk = self.desk.clone();
+                let work = Box::pin(async move {
+                    let deadline = turn(&desk, &*transport, generation, deadline).await?;
+                    timed(deadline, transport.dial(deadline)).await
+                });
                 self.line = Some(Slot::new(Kind::Dial, generation, work));
             }
+            Action::Migrate { generation, deadline } => {
+                let work =
+                    Box::pin(async move { timed(deadline, transport.migrate(deadline)).await });
+                self.standby = Some(Slot::new(Kind::Migrate, generation, work));
+            }
             Action::Close { generation, deadline } => {
-                self.probe = None;
+                (self.probe, self.standby) = (None, None);
                 let work = Box::pin(async move {
                     let closed = timeout_at(clock::to_tokio(deadline), transport.close()).await;
                     if closed.is_err() {
@@ -133,13 +150,19 @@ impl<T: Transport> Task<T> {
     }
 
     fn abandon(&mut self) {
-        (self.line, self.probe) = (None, None);
+        (self.line, self.probe, self.standby) = (None, None, None);
         self.transport.abandon();
     }
 
     fn line_ended(&mut self, result: Result<Duration, DialError>) {
         let Some(Slot { kind, generation, .. }) = self.line.take() else { return };
         let (outcome, error) = read(&result);
+        let reaction = result.as_ref().err().and_then(|error| error.reaction);
+        if let (Kind::Dial | Kind::Hold, Some(reaction)) = (kind, reaction) {
+            let input = Input::Ended { generation, outcome, reaction };
+            self.desk.book().give_with(input, error);
+            return;
+        }
         match kind {
             Kind::Dial => {
                 if outcome == Outcome::Success {
@@ -153,7 +176,7 @@ impl<T: Transport> Task<T> {
             Kind::Hold => {
                 self.desk.book().give_with(Input::Lost { generation, outcome }, error);
             }
-            Kind::Close | Kind::Probe => {
+            Kind::Close | Kind::Probe | Kind::Migrate => {
                 self.desk.book().give_with(Input::CloseFinished { generation }, error);
             }
         }
@@ -163,7 +186,34 @@ impl<T: Transport> Task<T> {
         let Some(Slot { generation, .. }) = self.probe.take() else { return };
         let (outcome, error) = read(&result);
         let rtt = result.unwrap_or_default();
+        if outcome != Outcome::Success {
+            self.tell_heard();
+        }
         self.desk.book().give_with(Input::ProbeFinished { generation, outcome, rtt }, error);
+    }
+}
+
+impl<T: Transport> Task<T> {
+    fn standby_ended(&mut self, result: Result<Duration, DialError>) {
+        let Some(Slot { generation, .. }) = self.standby.take() else { return };
+        let (outcome, error) = read(&result);
+        if outcome == Outcome::Success {
+            // What is held from now on is the second connection; the transport drains the first.
+            self.probe = None;
+            if let Some(line) = &mut self.line {
+                line.generation = generation;
+            }
+        }
+        self.desk.book().give_with(Input::Migrated { generation, outcome }, error);
+    }
+
+    /// Tells the machine when the peer was last heard, before something is decided by it.
+    fn tell_heard(&self) {
+        if let Some(at) = self.transport.heard() {
+            let mut book = self.desk.book();
+            let generation = book.machine.generation();
+            book.give(Input::Heard { generation, at });
+        }
     }
 }
 
@@ -185,6 +235,32 @@ fn read(result: &Result<Duration, DialError>) -> (Outcome, Option<Arc<str>>) {
         Ok(_) => (Outcome::Success, None),
         Err(error) => (error.outcome, Some(error.chain().into())),
     }
+}
+
+/// The longest a dial waits for its turn.
+const TURN_MAX: Duration = Duration::from_secs(60);
+
+/// Waits until it may dial; answers when the dial must have ended.
+async fn turn<T: Transport>(
+    desk: &Desk,
+    transport: &T,
+    generation: Generation,
+    deadline: Instant,
+) -> Result<Instant, DialError> {
+    let mut turn = std::pin::pin!(transport.turn());
+    if poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await.is_ready() {
+        return Ok(deadline);
+    }
+    let asked = clock::now();
+    let allowed = deadline.since(asked);
+    let until = asked.after(TURN_MAX);
+    desk.give(Input::DialDelayed { generation, until });
+    if timeout_at(clock::to_tokio(until), turn).await.is_err() {
+        return Err(DialError::new(Outcome::Abandoned, "too many others are connecting"));
+    }
+    let now = clock::now();
+    desk.give(Input::DialDelayed { generation, until: now });
+    Ok(now.after(allowed))
 }
 
 /// Runs `work` until `deadline` at most, and takes its time.

@@ -46,7 +46,7 @@ impl LinkEvent {
 }
 
 /// The events' dotted names with the seeds' names for them.
-pub(super) const NAMES: [(&str, Option<&str>); 16] = [
+pub(super) const NAMES: [(&str, Option<&str>); 19] = [
     ("link.state.changed", Some("stateChange")),
     ("link.connected", Some("connected")),
     ("link.reconnected", Some("onReconnected")),
@@ -63,6 +63,9 @@ pub(super) const NAMES: [(&str, Option<&str>); 16] = [
     ("link.breaker.opened", Some("onCircuitBreakerOpen")),
     ("link.breaker.half_open", None),
     ("link.breaker.closed", Some("onCircuitBreakerClosed")),
+    ("link.woke", None),
+    ("link.migrated", None),
+    ("link.migration.failed", None),
 ];
 
 #[derive(Default, Serialize)]
@@ -126,7 +129,10 @@ impl Serialize for LinkEvent {
             | What::Restored
             | What::BreakerOpened { .. }
             | What::BreakerHalfOpen
-            | What::BreakerClosed => {}
+            | What::BreakerClosed
+            | What::Woke
+            | What::Migrated
+            | What::MigrationFailed { .. } => {}
         }
         flat.serialize(serializer)
     }

@@ -218,6 +218,19 @@ impl Link {
         self.desk().give(Input::Resume);
     }
 
+    /// Makes another connection and lets it take over, while the one there is still serves: make
+    /// before break. Does nothing unless connected; says how it went as an event. Only transports
+    /// that can migrate do (WebSocket).
+    pub fn migrate(&self) {
+        self.desk().give(Input::Migrate);
+    }
+
+    /// Tells that the machine slept: asks the peer at once, or dials at once. The library notices by
+    /// itself within seconds; a program that is told by its system can say so sooner.
+    pub fn woke(&self) {
+        self.desk().give(Input::Woke);
+    }
+
     /// From now on redials after a loss.
     pub fn enable_reconnection(&self) {
         self.desk().give(Input::EnableReconnection);

@@ -32,13 +32,21 @@ pub(super) fn write(event: &LinkEvent) {
         What::Error { terminal: false, .. } => {
             tracing::info!(link, event = name, error, "a connection failed");
         }
+        What::MigrationFailed { .. } => {
+            tracing::info!(link, event = name, error, "no other connection could be made");
+        }
         What::Reconnecting { attempt, .. } => {
             tracing::info!(link, event = name, attempt, wait_ms, "reconnecting");
         }
         What::Reconnected { attempts } => {
             tracing::info!(link, event = name, attempts, "reconnected");
         }
-        What::Connected | What::Disconnected | What::Restored | What::BreakerClosed => {
+        What::Connected
+        | What::Disconnected
+        | What::Restored
+        | What::BreakerClosed
+        | What::Woke
+        | What::Migrated => {
             tracing::info!(link, event = name);
         }
         What::StateChanged { from, to } => {

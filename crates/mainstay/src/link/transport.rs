@@ -1,15 +1,17 @@
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 
+use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
 /// What a link dials, asks and closes.
 ///
 /// It keeps the connection it made to itself; an application reaches it through a clone of the
-/// transport's own handle. The link calls one of [`Transport::dial`], [`Transport::lost`] and
-/// [`Transport::close`] at a time, and at most one [`Transport::probe`] beside it. Any of these
+/// transport's own handle. The link calls one of [`Transport::turn`], [`Transport::dial`],
+/// [`Transport::lost`] and [`Transport::close`] at a time, and at most one [`Transport::probe`] and
+/// one [`Transport::migrate`] beside it. Any of these
 /// futures may be dropped before it ends.
 pub trait Transport: Send + Sync + 'static {
     /// Where it leads, for people, such as `https://id.chitty.cc`. Must not contain a secret.
@@ -37,6 +39,29 @@ pub trait Transport: Send + Sync + 'static {
         pending()
     }
 
+    /// Waits until it may dial: where many links share a limit on handshakes. By default at once.
+    /// The time of the dial begins afterwards.
+    fn turn(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
+    /// When the peer was last heard, if the transport knows: any byte is life. By default it does
+    /// not, and only probes tell.
+    fn heard(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Makes a second connection beside the one that serves; after a success that one serves and
+    /// the first is drained. By default it cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`DialError`] when there is no second connection; the first serves on.
+    fn migrate(&self, deadline: Instant) -> impl Future<Output = Result<(), DialError>> + Send {
+        let _ = deadline;
+        ready(Err(DialError::new(Outcome::Permanent, "this transport cannot migrate")))
+    }
+
     /// Closes the connection in good order.
     fn close(&self) -> impl Future<Output = ()> + Send;
 
@@ -52,6 +77,8 @@ pub trait Transport: Send + Sync + 'static {
 pub struct DialError {
     /// What came of it.
     pub outcome: Outcome,
+    /// What to do about it, when more is known than the outcome says.
+    pub reaction: Option<Reaction>,
     what: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -60,13 +87,20 @@ impl DialError {
     /// An error that came of `outcome`, described by `what` as a lower-case fragment.
     #[must_use]
     pub fn new(outcome: Outcome, what: impl Into<String>) -> Self {
-        Self { outcome, what: what.into(), source: None }
+        Self { outcome, reaction: None, what: what.into(), source: None }
     }
 
     /// The same with its cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same with what to do about it, such as a close code says.
+    #[must_use]
+    pub const fn reaction(mut self, reaction: Reaction) -> Self {
+        self.reaction = Some(reaction);
         self
     }
 

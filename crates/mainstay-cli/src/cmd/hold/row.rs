@@ -42,6 +42,8 @@ pub(super) const fn why(view: &LinkView) -> &'static str {
         (Some(SuspendReason::Paused), _) => "paused",
         (None, Some(FailReason::AttemptsExhausted)) => "attempts exhausted",
         (None, Some(FailReason::RefusedPermanently)) => "refused for good",
+        (None, Some(FailReason::CredentialsRefused)) => "credentials refused twice",
+        (None, Some(FailReason::ProtocolBroken)) => "protocol broken",
         (None, None) => "",
     }
 }
@@ -70,6 +72,9 @@ pub(super) fn words(what: &What) -> Option<String> {
         What::BreakerOpened { .. } => "breaker opened".into(),
         What::BreakerHalfOpen => "breaker half open".into(),
         What::BreakerClosed => "breaker closed".into(),
+        What::Woke => "woke from sleep".into(),
+        What::Migrated => "moved to another connection".into(),
+        What::MigrationFailed { .. } => "no other connection could be made".into(),
         What::StateChanged { .. } | What::Stable => return None,
     })
 }

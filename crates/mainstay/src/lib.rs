@@ -17,6 +17,8 @@ pub mod lag;
 pub mod link;
 pub mod operations;
 pub mod retry;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod retry_after;
 #[cfg(feature = "tower")]
 pub mod tower;
 

@@ -39,6 +39,8 @@ mod pool;
 mod shared;
 mod tcp;
 mod transport;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use event::LinkEvent;
 pub use handle::{ConnectError, Link, LinkOptions};

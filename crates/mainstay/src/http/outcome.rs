@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method, StatusCode};
 use mainstay_core::policy::outcome::Outcome;
 
-use super::hint::retry_after;
 use crate::classify::io_outcome;
+use crate::retry_after::retry_after;
 
 /// What a status means.
 ///

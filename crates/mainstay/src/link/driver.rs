@@ -42,11 +42,20 @@ pub(super) struct Task<T> {
     probe: Option<Slot>,
     /// Dialling a second connection.
     standby: Option<Slot>,
+    /// The state that the transport was told last.
+    told: StateName,
 }
 
 impl<T: Transport> Task<T> {
     pub(super) const fn new(desk: Arc<Desk>, transport: Arc<T>) -> Self {
-        Self { desk, transport, line: None, probe: None, standby: None }
+        Self {
+            desk,
+            transport,
+            line: None,
+            probe: None,
+            standby: None,
+            told: StateName::Disconnected,
+        }
     }
 
     /// Runs until the link is stopped and disconnected.
@@ -96,7 +105,14 @@ impl<T: Transport> Task<T> {
     fn obey(&mut self) -> Option<Option<Instant>> {
         loop {
             self.desk.tell();
-            let actions = self.desk.book().take_actions();
+            let (actions, state) = {
+                let mut book = self.desk.book();
+                (book.take_actions(), book.machine.state().name())
+            };
+            if state != self.told {
+                self.told = state;
+                self.transport.entered(state);
+            }
             for action in actions {
                 self.begin(action);
             }

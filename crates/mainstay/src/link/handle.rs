@@ -39,6 +39,12 @@ impl LinkOptions {
         Self { name: name.into(), config: LinkConfig::default(), events: None }
     }
 
+    /// The defaults for a WebSocket ([`LinkConfig::websocket`]), under a name.
+    #[must_use]
+    pub fn websocket(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name).config(LinkConfig::websocket())
+    }
+
     /// With another configuration.
     #[must_use]
     pub const fn config(mut self, config: LinkConfig) -> Self {
@@ -367,6 +373,11 @@ impl Link {
     /// Begins a shutdown without waiting for it.
     pub(super) fn stop(&self) {
         self.inner.stop();
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn weak_desk(&self) -> std::sync::Weak<Desk> {
+        Arc::downgrade(&self.inner.desk)
     }
 
     fn desk(&self) -> &Desk {

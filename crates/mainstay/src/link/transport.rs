@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, pending, ready};
 
-use mainstay_core::link::Reaction;
+use mainstay_core::link::{Reaction, StateName};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
@@ -37,6 +37,11 @@ pub trait Transport: Send + Sync + 'static {
     /// calls tell.
     fn lost(&self) -> impl Future<Output = DialError> + Send {
         pending()
+    }
+
+    /// Told when the state of the link has another name than before.
+    fn entered(&self, state: StateName) {
+        let _ = state;
     }
 
     /// Waits until it may dial: where many links share a limit on handshakes. By default at once.

@@ -25,3 +25,6 @@ mod server;
 #[cfg(test)]
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(test)]
+#[cfg(feature = "websocket")]
+mod websocket;

@@ -119,7 +119,8 @@ async fn a_retry_after_widens_the_wait() {
     let What::Reconnecting { delay, .. } = next(&mut events, "reconnecting").await.what else {
         panic!()
     };
-    assert_eq!(delay, Duration::from_secs(7));
+    // Others were told the same: up to a quarter more is drawn.
+    assert!((Duration::from_secs(7)..=Duration::from_millis(8_750)).contains(&delay), "{delay:?}");
 }
 
 #[tokio::test]

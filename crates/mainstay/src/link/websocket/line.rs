@@ -1,0 +1,587 @@
+//! What a link's handles and its pump share: the messages on their way in and out.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use mainstay_core::config::ConfigError;
+use mainstay_core::link::{Outbox, Overflow, Put, Seq};
+use mainstay_core::time::Instant;
+use tokio::sync::Notify;
+
+use super::config::{Slow, WebSocketConfig};
+use super::message::Message;
+use super::receipt::{Receipt, Receipts};
+use super::stats::SocketStats;
+use crate::clock;
+
+/// Messages handed over under one lock.
+pub(super) const BATCH: usize = 16;
+
+/// Some messages, without an allocation.
+pub(super) type Batch<T> = [Option<T>; BATCH];
+
+/// Called with each message, by the link's own task.
+pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
+
+pub(super) struct Line {
+    inner: Mutex<Inner>,
+    /// Woken when there is room again.
+    room: Notify,
+    /// Woken when messages have met their fate.
+    settled: Notify,
+}
+
+struct Inner {
+    phase: Phase,
+    outbox: Outbox<Message>,
+    overflow: Overflow,
+    /// Whether messages are taken while there is no connection.
+    buffers: bool,
+    receipts: Receipts,
+    inbound: Inbound,
+    pump: Option<Waker>,
+    /// The pump's last look at the clock.
+    now: Instant,
+    heard: Option<Instant>,
+    ping: Ping,
+    stats: SocketStats,
+}
+
+/// Whether messages can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Down,
+    Open,
+    /// The link has given up.
+    Failed,
+    /// Nothing more is taken; what was taken is still sent.
+    Draining,
+    Stopped,
+}
+
+/// Messages that wait for the application.
+struct Inbound {
+    queue: VecDeque<Message>,
+    bytes: usize,
+    messages_max: usize,
+    bytes_max: usize,
+    slow: Slow,
+    /// Not told yet.
+    missed: u64,
+    missed_ever: u64,
+    reader: Option<Waker>,
+    reader_gone: bool,
+    call: Option<OnMessage>,
+}
+
+/// Our own ping: there is one, or none.
+#[derive(Debug, Default)]
+struct Ping {
+    nonce: u64,
+    state: PingState,
+    asker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum PingState {
+    #[default]
+    Idle,
+    Wanted,
+    Sent,
+    Answered,
+    Lost,
+}
+
+/// What became of a message that was put.
+pub(super) enum Took {
+    Taken { seq: Seq, open: bool },
+    Dropped,
+    Full(Message),
+    TooLarge(Message),
+    NotConnected(Message),
+    Failed(Message),
+    Stopped(Message),
+}
+
+/// Why the pump must give the connection up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooSlow;
+
+impl Line {
+    pub(super) fn new(config: &WebSocketConfig) -> Result<Self, ConfigError> {
+        let mut outbox = config.outbox;
+        let buffers = outbox.messages > 0;
+        if !buffers {
+            // While connected there must be a place for what is being written.
+            outbox.messages = WebSocketConfig::default().outbox.messages;
+        }
+        let outbox = Outbox::new(&outbox).map_err(|error| error.within("outbox"))?;
+        let inner = Inner {
+            phase: Phase::Down,
+            outbox,
+            overflow: config.outbox.overflow,
+            buffers,
+            receipts: Receipts::default(),
+            inbound: Inbound::new(config),
+            pump: None,
+            now: Instant::from_nanos(0),
+            heard: None,
+            ping: Ping::default(),
+            stats: SocketStats::default(),
+        };
+        Ok(Self { inner: Mutex::new(inner), room: Notify::new(), settled: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // What handles do.
+
+    /// Gives a message to the outbox, and wakes the pump.
+    pub(super) fn put(&self, message: Message, key: Option<u64>) -> Took {
+        let (took, waker, settles) = {
+            let mut inner = self.lock();
+            let took = inner.put(message, key);
+            let open = matches!(took, Took::Taken { open: true, .. });
+            let waker = if open { inner.pump.take() } else { None };
+            (took, waker, inner.overflow != Overflow::Error)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if settles {
+            self.settled.notify_waiters();
+        }
+        took
+    }
+
+    /// The same, but waits for room where waiting helps.
+    pub(super) async fn put_waiting(&self, mut message: Message, key: Option<u64>) -> Took {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            match self.put(message, key) {
+                Took::Full(back) if self.waits() => message = back,
+                took @ (Took::Taken { .. }
+                | Took::Dropped
+                | Took::Full(_)
+                | Took::TooLarge(_)
+                | Took::NotConnected(_)
+                | Took::Failed(_)
+                | Took::Stopped(_)) => return took,
+            }
+            room.await;
+        }
+    }
+
+    /// Whether room will come by itself: while the peer only is slow, or by choice.
+    fn waits(&self) -> bool {
+        let inner = self.lock();
+        inner.overflow == Overflow::Wait || inner.phase == Phase::Open
+    }
+
+    /// Waits until it is known what became of a message.
+    pub(super) async fn settled(&self, seq: Seq) -> Receipt {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let expiry = {
+                let mut inner = self.lock();
+                inner.expire(clock::now());
+                if let Some(receipt) = inner.receipts.of(seq) {
+                    return receipt;
+                }
+                if inner.phase == Phase::Stopped {
+                    return Receipt::Dropped;
+                }
+                inner.outbox.deadline().unwrap_or(Instant::MAX)
+            };
+            // Too early is as good as too late: it looks again.
+            drop(tokio::time::timeout_at(clock::to_tokio(expiry), settled).await);
+        }
+    }
+
+    /// What is known of a message now.
+    pub(super) fn receipt(&self, seq: Seq) -> Option<Receipt> {
+        self.lock().receipts.of(seq)
+    }
+
+    /// The next message that came, or how many were lost before it.
+    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Message, u64>>> {
+        let mut inner = self.lock();
+        let missed = std::mem::take(&mut inner.inbound.missed);
+        if missed > 0 {
+            return Poll::Ready(Some(Err(missed)));
+        }
+        if let Some(message) = inner.inbound.pop() {
+            return Poll::Ready(Some(Ok(message)));
+        }
+        if inner.phase == Phase::Stopped {
+            return Poll::Ready(None);
+        }
+        match &inner.inbound.reader {
+            Some(waker) if waker.will_wake(context.waker()) => {}
+            Some(_) | None => inner.inbound.reader = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Nobody will read any more: what comes is thrown away.
+    pub(super) fn reader_gone(&self) {
+        let queue = {
+            let mut inner = self.lock();
+            inner.inbound.reader_gone = true;
+            inner.inbound.bytes = 0;
+            std::mem::take(&mut inner.inbound.queue)
+        };
+        drop(queue);
+    }
+
+    /// From now on messages go to `call` instead of the queue.
+    pub(super) fn call_with_messages(&self, call: Option<OnMessage>) {
+        self.lock().inbound.call = call;
+    }
+
+    /// Takes no more messages.
+    pub(super) fn drain(&self) {
+        let mut inner = self.lock();
+        if matches!(inner.phase, Phase::Open | Phase::Down) {
+            inner.phase = Phase::Draining;
+        }
+        drop(inner);
+        self.room.notify_waiters();
+    }
+
+    pub(super) fn stats(&self) -> SocketStats {
+        let inner = self.lock();
+        let mut stats = inner.stats;
+        stats.queued = inner.outbox.len() as u64;
+        stats.queued_bytes = inner.outbox.bytes();
+        stats.missed = inner.inbound.missed_ever;
+        stats.waiting = inner.inbound.queue.len() as u64;
+        stats
+    }
+
+    /// Waits until messages have met their fate, or may have.
+    pub(super) async fn poked(&self) {
+        let mut settled = std::pin::pin!(self.settled.notified());
+        settled.as_mut().enable();
+        if self.is_drained() {
+            return;
+        }
+        let expiry = self.lock().outbox.deadline().unwrap_or(Instant::MAX);
+        drop(tokio::time::timeout_at(clock::to_tokio(expiry), settled).await);
+        self.lock().expire(clock::now());
+    }
+
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.lock().heard
+    }
+
+    // What the pump does.
+
+    /// A connection is ready: what waits may be written.
+    pub(super) fn opened(&self, now: Instant) {
+        let mut inner = self.lock();
+        (inner.now, inner.heard, inner.ping.state) = (now, Some(now), PingState::Idle);
+        if inner.phase == Phase::Down {
+            inner.phase = Phase::Open;
+        }
+    }
+
+    /// The connection is gone; what was written up to `started` and not flushed is unknown.
+    pub(super) fn lost(&self, started: Seq) {
+        let asker = {
+            let mut inner = self.lock();
+            if inner.phase == Phase::Open {
+                inner.phase = Phase::Down;
+            }
+            inner.receipts.unknown(started);
+            (inner.heard, inner.pump) = (None, None);
+            if !inner.buffers {
+                inner.throw_away();
+            }
+            inner.ping.finish(PingState::Lost)
+        };
+        asker.into_iter().for_each(Waker::wake);
+        self.settled.notify_waiters();
+        self.room.notify_waiters();
+    }
+
+    /// The link has given up: what waits will not be sent. Or it has not, any more.
+    pub(super) fn fail(&self, failed: bool) {
+        {
+            let mut inner = self.lock();
+            inner.phase = match (failed, inner.phase) {
+                (true, Phase::Down) => Phase::Failed,
+                (false, Phase::Failed) => Phase::Down,
+                (_, phase) => phase,
+            };
+            if failed {
+                inner.throw_away();
+            }
+        }
+        self.settled.notify_waiters();
+        self.room.notify_waiters();
+    }
+
+    /// The link is over.
+    pub(super) fn stop(&self) {
+        let reader = {
+            let mut inner = self.lock();
+            inner.phase = Phase::Stopped;
+            inner.throw_away();
+            inner.inbound.reader.take()
+        };
+        reader.into_iter().for_each(Waker::wake);
+        self.settled.notify_waiters();
+        self.room.notify_waiters();
+    }
+
+    /// Begins a turn of the pump: answers whether a ping is wanted.
+    pub(super) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
+        let mut inner = self.lock();
+        inner.now = now;
+        if heard {
+            inner.heard = Some(now);
+        }
+        if inner.ping.state != PingState::Wanted {
+            return None;
+        }
+        inner.ping.state = PingState::Sent;
+        Some(inner.ping.nonce)
+    }
+
+    /// Takes messages to be written; when there are none, the next to be sent wakes the pump.
+    pub(super) fn take(&self, batch: &mut Batch<(Seq, Message)>, context: &Context<'_>) -> usize {
+        let mut inner = self.lock();
+        let (now, mut count, mut bytes) = (inner.now, 0, 0);
+        inner.expire(now);
+        while count < BATCH
+            && let Some((seq, message)) = inner.outbox.take(now)
+        {
+            bytes += message.len() as u64;
+            batch[count] = Some((seq, message));
+            count += 1;
+        }
+        inner.stats.sent += count as u64;
+        inner.stats.sent_bytes += bytes;
+        if count == 0 {
+            inner.park(context);
+        }
+        drop(inner);
+        if count > 0 {
+            self.room.notify_waiters();
+        }
+        count
+    }
+
+    /// Whether nothing waits to be written.
+    pub(super) fn is_drained(&self) -> bool {
+        self.lock().outbox.is_empty()
+    }
+
+    /// All up to `seq` are with the operating system.
+    pub(super) fn flushed(&self, seq: Seq) {
+        self.lock().receipts.written(seq);
+        self.settled.notify_waiters();
+    }
+
+    /// Hands messages that came to the application.
+    pub(super) fn deliver(
+        &self,
+        batch: &mut Batch<Message>,
+        count: usize,
+        bytes: usize,
+    ) -> Result<(), TooSlow> {
+        let messages = batch.iter_mut().take(count).filter_map(Option::take);
+        let (reader, call) = {
+            let mut inner = self.lock();
+            inner.stats.received += count as u64;
+            inner.stats.received_bytes += bytes as u64;
+            if let Some(call) = inner.inbound.call.clone() {
+                (None, Some((call, messages)))
+            } else {
+                for message in messages {
+                    inner.inbound.push(message)?;
+                }
+                (inner.inbound.reader.take(), None)
+            }
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        if let Some((call, messages)) = call {
+            for message in messages {
+                if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
+                    tracing::error!("a listener for messages panicked");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A pong came.
+    pub(super) fn pong(&self, payload: &[u8]) {
+        let asker = {
+            let mut inner = self.lock();
+            let ours = payload == inner.ping.nonce.to_be_bytes();
+            if ours && inner.ping.state == PingState::Sent {
+                inner.ping.finish(PingState::Answered)
+            } else {
+                None
+            }
+        };
+        asker.into_iter().for_each(Waker::wake);
+    }
+
+    // What a probe does.
+
+    /// Wants a ping; false when there is no connection to send it over.
+    pub(super) fn want_ping(&self) -> bool {
+        let pump = {
+            let mut inner = self.lock();
+            if inner.heard.is_none() {
+                return false;
+            }
+            inner.ping.nonce += 1;
+            inner.ping.state = PingState::Wanted;
+            inner.pump.take()
+        };
+        pump.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Ready when the ping was answered, or the connection lost; says whether it was answered.
+    pub(super) fn poll_ping(&self, context: &Context<'_>) -> Poll<bool> {
+        let mut inner = self.lock();
+        match inner.ping.state {
+            PingState::Answered => Poll::Ready(true),
+            PingState::Lost | PingState::Idle => Poll::Ready(false),
+            PingState::Wanted | PingState::Sent => {
+                inner.ping.asker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn put(&mut self, message: Message, key: Option<u64>) -> Took {
+        let now = match self.phase {
+            Phase::Stopped | Phase::Draining => return Took::Stopped(message),
+            Phase::Failed => return Took::Failed(message),
+            Phase::Down if !self.buffers => return Took::NotConnected(message),
+            Phase::Down => clock::now(),
+            Phase::Open => self.now,
+        };
+        let bytes = message.weight();
+        match self.outbox.put(now, message, bytes, key) {
+            Put::Taken { seq, gone } => {
+                for (seq, _) in &gone {
+                    self.receipts.dropped(*seq);
+                }
+                self.stats.dropped += gone.len() as u64;
+                Took::Taken { seq, open: self.phase == Phase::Open }
+            }
+            Put::Dropped(_) => {
+                self.stats.dropped += 1;
+                Took::Dropped
+            }
+            Put::Rejected(message) if self.outbox.is_empty() => Took::TooLarge(message),
+            Put::Rejected(message) | Put::Wait(message) => Took::Full(message),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        for (seq, _) in self.outbox.expire(now) {
+            self.receipts.dropped(seq);
+            self.stats.dropped += 1;
+        }
+    }
+
+    fn throw_away(&mut self) {
+        for (seq, _) in self.outbox.clear() {
+            self.receipts.dropped(seq);
+            self.stats.dropped += 1;
+        }
+    }
+
+    fn park(&mut self, context: &Context<'_>) {
+        match &self.pump {
+            Some(waker) if waker.will_wake(context.waker()) => {}
+            Some(_) | None => self.pump = Some(context.waker().clone()),
+        }
+    }
+}
+
+impl Inbound {
+    fn new(config: &WebSocketConfig) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            messages_max: config.incoming.messages,
+            bytes_max: config.incoming.bytes,
+            slow: config.incoming.slow,
+            missed: 0,
+            missed_ever: 0,
+            reader: None,
+            reader_gone: false,
+            call: None,
+        }
+    }
+
+    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
+        if self.reader_gone {
+            return Ok(());
+        }
+        while !self.queue.is_empty()
+            && (self.queue.len() >= self.messages_max
+                || self.bytes + message.len() > self.bytes_max)
+        {
+            match self.slow {
+                Slow::Disconnect => return Err(TooSlow),
+                Slow::DropNewest => {
+                    self.miss();
+                    return Ok(());
+                }
+                Slow::DropOldest => {
+                    drop(self.pop());
+                    self.miss();
+                }
+            }
+        }
+        self.bytes += message.len();
+        self.queue.push_back(message);
+        Ok(())
+    }
+
+    const fn miss(&mut self) {
+        self.missed += 1;
+        self.missed_ever += 1;
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.bytes -= message.len();
+        if self.queue.is_empty() && self.queue.capacity() > 4 * BATCH {
+            self.queue.shrink_to(BATCH);
+        }
+        Some(message)
+    }
+}
+
+impl Ping {
+    fn finish(&mut self, state: PingState) -> Option<Waker> {
+        match self.state {
+            PingState::Wanted | PingState::Sent => {
+                self.state = state;
+                self.asker.take()
+            }
+            PingState::Idle | PingState::Answered | PingState::Lost => None,
+        }
+    }
+}

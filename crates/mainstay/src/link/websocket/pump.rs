@@ -1,0 +1,351 @@
+//! Moves the messages of one connection: in, out, and one flush for all that came together.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use mainstay_core::link::Seq;
+use mainstay_core::policy::outcome::Outcome;
+use mainstay_core::time::Instant;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::config::{Ending, WebSocketConfig};
+use super::ending::{closed_as, ended};
+use super::line::{BATCH, Batch, Line};
+use super::message::Message;
+use super::socket::{Broken, Frame, Socket};
+use crate::clock;
+use crate::link::transport::DialError;
+
+/// Rounds of reading and writing before others get their turn.
+const ROUNDS_MAX: usize = 8;
+const GOING_AWAY: (u16, &str) = (1000, "");
+const TOO_SLOW: (u16, &str) = (1008, "too slow");
+
+/// One connection that serves, and perhaps an earlier one that is drained.
+pub(super) struct Pump {
+    config: Arc<WebSocketConfig>,
+    line: Arc<Line>,
+    socket: Box<dyn Socket>,
+    /// An earlier connection: what it still says comes before what this one says.
+    old: Option<Old>,
+    /// The last message given to the socket, and the last that was flushed.
+    started: Seq,
+    flushed: Seq,
+    /// When a message last came.
+    data_at: Instant,
+    /// When this connection is to be replaced.
+    replace_at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    bye: Bye,
+}
+
+struct Old {
+    socket: Box<dyn Socket>,
+    until: Instant,
+    bye: Bye,
+}
+
+/// How far a goodbye has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Bye {
+    #[default]
+    Unsaid,
+    Said,
+}
+
+/// What ended the reading of a batch.
+enum Read {
+    /// There is nothing more for now.
+    Idle,
+    /// There may be more.
+    More,
+    Closed(u16, Utf8Bytes),
+    Broken(Broken),
+}
+
+/// What a pump has to say.
+pub(super) enum Said {
+    /// The connection is over.
+    Over(DialError),
+    /// It is old enough to be replaced.
+    Replace,
+}
+
+impl Pump {
+    pub(super) fn new(
+        config: Arc<WebSocketConfig>,
+        line: Arc<Line>,
+        socket: Box<dyn Socket>,
+    ) -> Self {
+        let now = clock::now();
+        let replace_at = config.max_age.map(|age| {
+            let tenth = mainstay_core::time::nanos(age) / 10;
+            let drawn = mainstay_core::bits::uniform(clock::draw(), tenth);
+            now.after(age).after(std::time::Duration::from_nanos(drawn))
+        });
+        Self {
+            config,
+            line,
+            socket,
+            old: None,
+            started: Seq(0),
+            flushed: Seq(0),
+            data_at: now,
+            replace_at,
+            timer: None,
+            bye: Bye::Unsaid,
+        }
+    }
+
+    /// Puts a new connection in place of the one that served, which is drained until `until`.
+    pub(super) fn replace(&mut self, new: Self, until: Instant) {
+        let old = std::mem::replace(&mut self.socket, new.socket);
+        // A connection that was still being drained has had its time.
+        self.old = Some(Old { socket: old, until, bye: Bye::Unsaid });
+        (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
+        (self.timer, self.bye) = (None, Bye::Unsaid);
+    }
+
+    /// Serves until there is something to say.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
+        let now = clock::now();
+        let heard = self.socket.take_heard();
+        if let Some(nonce) = self.line.turn(now, heard) {
+            let ping = Frame::Ping(Bytes::copy_from_slice(&nonce.to_be_bytes()));
+            if let Err(broken) = self.socket.start_send(ping) {
+                return Poll::Ready(self.over(broken));
+            }
+        }
+        self.drain_old(now, context);
+        for _ in 0..ROUNDS_MAX {
+            let wrote = match self.write(context) {
+                Ok(wrote) => wrote,
+                Err(broken) => return Poll::Ready(self.over(broken)),
+            };
+            // What the old connection still has to say goes first.
+            let read = if self.old.is_some() { Read::Idle } else { self.read(now, context) };
+            match read {
+                Read::Idle if !wrote => return self.rest(now, context),
+                Read::Idle | Read::More => {}
+                Read::Closed(code, reason) => {
+                    return Poll::Ready(self.closed(code, &reason, context));
+                }
+                Read::Broken(broken) => return Poll::Ready(self.broke(broken, context)),
+            }
+        }
+        if let Poll::Ready(Err(broken)) = self.flush(context) {
+            return Poll::Ready(self.over(broken));
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Says goodbye once all is written, and waits for the peer's.
+    pub(super) fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let now = clock::now();
+        // It is closing: an error only says that it is closed.
+        if self.bye == Bye::Unsaid {
+            loop {
+                match self.write(context) {
+                    Ok(true) => {}
+                    Ok(false) if self.line.is_drained() => break,
+                    Ok(false) => return Poll::Pending,
+                    Err(_) => return Poll::Ready(()),
+                }
+            }
+        }
+        match close(&mut *self.socket, &mut self.bye, context) {
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(())) if self.flushed < self.started => {
+                self.flushed = self.started;
+                self.line.flushed(self.started);
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        loop {
+            match self.read(now, context) {
+                Read::More => {}
+                Read::Idle => return Poll::Pending,
+                Read::Closed(..) | Read::Broken(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// The last message that may not have reached the operating system.
+    pub(super) const fn started(&self) -> Seq {
+        self.started
+    }
+
+    /// Everything is done for now: flushes, and says when to come back.
+    fn rest(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<Said> {
+        if let Poll::Ready(Err(broken)) = self.flush(context) {
+            return Poll::Ready(self.over(broken));
+        }
+        if self.replace_at.is_some_and(|at| at <= now) {
+            self.replace_at = None;
+            return Poll::Ready(Said::Replace);
+        }
+        let idle_at = self.config.data_idle.map(|limit| self.data_at.after(limit));
+        if idle_at.is_some_and(|at| at <= now) {
+            let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
+            return Poll::Ready(Said::Over(error));
+        }
+        let retry_at = self.config.subscriptions.deadline(context.waker());
+        if retry_at.is_some_and(|at| at <= now) {
+            for message in self.config.subscriptions.due(now) {
+                if let Err(broken) = self.socket.start_send(Frame::Message(message)) {
+                    return Poll::Ready(self.over(broken));
+                }
+            }
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let drained_at = self.old.as_ref().map(|old| old.until);
+        let next = [self.replace_at, idle_at, retry_at, drained_at].into_iter().flatten().min();
+        self.sleep(next, context);
+        Poll::Pending
+    }
+
+    fn sleep(&mut self, until: Option<Instant>, context: &mut Context<'_>) {
+        let Some(until) = until else {
+            self.timer = None;
+            return;
+        };
+        let at = clock::to_tokio(until);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+    }
+
+    /// Gives waiting messages to the socket; says whether there were any.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+        match self.socket.poll_ready(context) {
+            Poll::Ready(result) => result?,
+            // The socket wakes us.
+            Poll::Pending => return Ok(false),
+        }
+        let mut batch: Batch<(Seq, Message)> = [const { None }; BATCH];
+        let count = self.line.take(&mut batch, context);
+        // They are taken: if the socket breaks at one of them, all of them are unknown.
+        if let Some((last, _)) = batch.iter().take(count).flatten().last() {
+            self.started = *last;
+        }
+        for (_, message) in batch.into_iter().take(count).flatten() {
+            self.socket.start_send(Frame::Message(message))?;
+        }
+        Ok(count > 0)
+    }
+
+    fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        ready!(self.socket.poll_flush(context))?;
+        if self.flushed < self.started {
+            self.flushed = self.started;
+            self.line.flushed(self.started);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a batch of messages and hands it over.
+    fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
+        let (read, count) = read(&mut *self.socket, &self.line, context);
+        if count > 0 {
+            self.data_at = now;
+        }
+        read
+    }
+
+    /// Lets an earlier connection finish.
+    fn drain_old(&mut self, now: Instant, context: &mut Context<'_>) {
+        let Some(old) = &mut self.old else { return };
+        let closed = close(&mut *old.socket, &mut old.bye, context);
+        let over = old.until <= now
+            || matches!(closed, Poll::Ready(Err(_)))
+            || loop {
+                match read(&mut *old.socket, &self.line, context).0 {
+                    Read::More => {}
+                    Read::Idle => break false,
+                    Read::Closed(..) | Read::Broken(_) => break true,
+                }
+            };
+        if over {
+            self.old = None;
+        }
+    }
+
+    fn closed(&mut self, code: u16, reason: &str, context: &mut Context<'_>) -> Said {
+        // The answer to the goodbye; whether it still can be sent changes nothing.
+        drop(self.flush(context));
+        let reaction = self.config.reaction(&Ending::Closed { code, reason });
+        Said::Over(closed_as(code, reason, reaction))
+    }
+
+    /// Tells the peer what it did wrong, if that can be told without waiting.
+    fn broke(&mut self, broken: Broken, context: &mut Context<'_>) -> Said {
+        if let Broken::Protocol(code, _) = &broken {
+            let goodbye = Frame::Close(*code, Utf8Bytes::default());
+            if self.socket.start_send(goodbye).is_ok() {
+                drop(self.flush(context));
+            }
+        }
+        self.over(broken)
+    }
+
+    fn over(&self, broken: Broken) -> Said {
+        Said::Over(ended(broken, |ending| self.config.reaction(ending)))
+    }
+}
+
+/// Says goodbye if that has not been done, after everything that was said before.
+fn close(
+    socket: &mut dyn Socket,
+    bye: &mut Bye,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), Broken>> {
+    if *bye == Bye::Unsaid {
+        *bye = Bye::Said;
+        let (code, reason) = GOING_AWAY;
+        socket.start_send(Frame::Close(code, Utf8Bytes::from_static(reason)))?;
+    }
+    socket.poll_flush(context)
+}
+
+/// Reads a batch of messages from `socket` and hands it over; answers how many there were.
+fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Read, usize) {
+    let mut batch: Batch<Message> = [const { None }; BATCH];
+    let (mut count, mut bytes) = (0, 0);
+    let read = loop {
+        if count == BATCH {
+            break Read::More;
+        }
+        match socket.poll_recv(context) {
+            Poll::Pending => break Read::Idle,
+            Poll::Ready(Err(broken)) => break Read::Broken(broken),
+            Poll::Ready(Ok(Frame::Message(message))) => {
+                bytes += message.len();
+                batch[count] = Some(message);
+                count += 1;
+            }
+            Poll::Ready(Ok(Frame::Pong(payload))) => line.pong(&payload),
+            // Answered by the socket with the next flush.
+            Poll::Ready(Ok(Frame::Ping(_))) => {}
+            Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
+        }
+    };
+    if count > 0 && line.deliver(&mut batch, count, bytes).is_err() {
+        let (code, reason) = TOO_SLOW;
+        let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
+        if socket.start_send(goodbye).is_ok() {
+            // Best effort: the connection is given up in any case.
+            drop(socket.poll_flush(context));
+        }
+        return (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count);
+    }
+    (read, count)
+}

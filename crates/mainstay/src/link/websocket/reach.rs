@@ -1,0 +1,229 @@
+//! The way to a connection that is ready: address, stream, upgrade, handshake, subscriptions.
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, SEC_WEBSOCKET_PROTOCOL};
+use mainstay_core::link::Reaction;
+use mainstay_core::policy::outcome::Outcome;
+use tokio::time::timeout;
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig as Buffers;
+use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
+
+use super::address::Address;
+use super::config::Ending;
+use super::ending::refused;
+use super::opening::Opening;
+use super::provide::{Offer, ProvideError};
+use super::socket::{Metered, Socket, Tungstenite};
+use super::transport::WebSocketTransport;
+use crate::clock;
+use crate::link::transport::DialError;
+use crate::retry_after::retry_after;
+
+/// Bytes read at a time. Small, because every idle connection holds them.
+const READ_BUFFER: usize = 4 * 1024;
+/// Bytes written together before the operating system gets them.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// How an upgrade ended that did not end in a connection.
+enum Refused {
+    Redirected(String),
+    Failed(DialError),
+}
+
+impl WebSocketTransport {
+    /// A connection over which the application's messages may go.
+    pub(super) async fn reach(&self) -> Result<Box<dyn Socket>, DialError> {
+        let offer = self.offer().await?;
+        let mut address = self.address(&offer)?;
+        let mut redirects = self.config.redirects;
+        let opening = loop {
+            match self.upgrade(&address, &offer).await {
+                Ok(opening) => break opening,
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Redirected(location)) => {
+                    let next = address.redirected(&location).filter(|_| redirects > 0);
+                    let Some(next) = next else {
+                        let what = "the peer redirects to where must not be followed";
+                        return Err(DialError::new(Outcome::Permanent, what));
+                    };
+                    let permitted = next.permit(self.config.allow_plain);
+                    permitted.map_err(|error| permanent("the redirect").because(error))?;
+                    (address, redirects) = (next, redirects - 1);
+                }
+            }
+        };
+        let limit = self.config.handshake_timeout;
+        within(limit, "the application's handshake", self.greet(opening)).await
+    }
+
+    /// Says what has to be said before anything that waits: handshake, then subscriptions.
+    async fn greet(&self, opening: Opening) -> Result<Box<dyn Socket>, DialError> {
+        let mut opening = match &self.config.handshake {
+            Some(handshake) => handshake.shake(opening).await?,
+            None => opening,
+        };
+        let wanted = self.config.subscriptions.all(clock::now());
+        if !wanted.is_empty() {
+            for message in wanted {
+                opening.feed(message).await?;
+            }
+            opening.flush().await?;
+        }
+        Ok(opening.into_socket())
+    }
+
+    /// What the provider offers for this attempt.
+    async fn offer(&self) -> Result<Offer, DialError> {
+        let Some(provider) = &self.config.provider else { return Ok(Offer::default()) };
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let asking = provider.ask(attempt, self.refresh.load(Ordering::Relaxed));
+        let Ok(answer) = timeout(self.config.provider_timeout, asking).await else {
+            return Err(timed_out("the provider of credentials", self.config.provider_timeout));
+        };
+        let offer = answer.map_err(|error| match error {
+            ProvideError::Temporary(_) => {
+                DialError::new(Outcome::TRANSIENT, "the provider failed").because(error)
+            }
+            ProvideError::Unauthorized => {
+                DialError::new(Outcome::Refused, "the provider refused").because(error)
+            }
+        })?;
+        self.refresh.store(false, Ordering::Relaxed);
+        Ok(offer)
+    }
+
+    fn address(&self, offer: &Offer) -> Result<Address, DialError> {
+        let Some(url) = &offer.url else { return Ok(self.address.clone()) };
+        let address = Address::parse(url).and_then(|address| {
+            address.permit(self.config.allow_plain)?;
+            Ok(address)
+        });
+        address.map_err(|error| permanent("the provider's address").because(error))
+    }
+
+    async fn upgrade(&self, address: &Address, offer: &Offer) -> Result<Opening, Refused> {
+        let request = self.request(address, offer).map_err(Refused::Failed)?;
+        let stream = self.stream(address).await.map_err(Refused::Failed)?;
+        let buffers = Buffers::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(self.config.message_max))
+            .max_frame_size(Some(self.config.message_max));
+        let upgrade = client_async_with_config(request, Metered::new(stream), Some(buffers));
+        let limit = self.config.upgrade_timeout;
+        let Ok(upgraded) = timeout(limit, upgrade).await else {
+            return Err(Refused::Failed(timed_out("the upgrade", limit)));
+        };
+        let (socket, response) = upgraded.map_err(|error| self.upgrade_failed(error))?;
+        let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
+        let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
+        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
+    }
+
+    fn request(&self, address: &Address, offer: &Offer) -> Result<Request, DialError> {
+        let bad = |what: &str| permanent(what);
+        let request = address.uri().clone().into_client_request();
+        let mut request = request.map_err(|error| bad("the address").because(error))?;
+        let headers = request.headers_mut();
+        add(headers, &self.config.headers);
+        add(headers, &offer.headers);
+        if let Some(token) = &offer.token {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value.map_err(|_| bad("a token with forbidden characters"))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        if !self.config.subprotocols.is_empty() {
+            let names = HeaderValue::try_from(self.config.subprotocols.join(", "));
+            let names = names.map_err(|_| bad("the subprotocols"))?;
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, names);
+        }
+        Ok(request)
+    }
+
+    fn upgrade_failed(&self, error: Error) -> Refused {
+        let error = match error {
+            Error::Http(response) => return self.answered(&response),
+            Error::Io(source) => {
+                DialError::new(Outcome::TRANSIENT, "the upgrade broke off").because(source)
+            }
+            Error::Protocol(ProtocolError::HandshakeIncomplete) | Error::ConnectionClosed => {
+                DialError::new(Outcome::TRANSIENT, "the peer closed during the upgrade")
+            }
+            Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
+                permanent("the peer speaks none of the subprotocols").because(error)
+            }
+            // Whatever answers there is not the server, but something in its place may come.
+            Error::Protocol(_)
+            | Error::HttpFormat(_)
+            | Error::Capacity(_)
+            | Error::Utf8(_)
+            | Error::AttackAttempt
+            | Error::AlreadyClosed
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::Url(_) => {
+                let what = "what answers speaks no WebSocket";
+                let few = Reaction::RedialFew { limit: 3, blames_message: false };
+                DialError::new(Outcome::TRANSIENT, what).because(error).reaction(few)
+            }
+        };
+        Refused::Failed(error)
+    }
+
+    fn answered(&self, response: &Response) -> Refused {
+        let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        if let (301..=303 | 307 | 308, Some(location), true) =
+            (status, location, self.config.redirects > 0)
+        {
+            return Refused::Redirected(location.to_owned());
+        }
+        let hint = retry_after(response.headers(), SystemTime::now());
+        let ending = Ending::Refused { status, retry_after: hint };
+        Refused::Failed(refused(status, hint, self.config.reaction(&ending)))
+    }
+}
+
+impl WebSocketTransport {
+    async fn stream(&self, address: &Address) -> Result<tokio::net::TcpStream, DialError> {
+        let to = (address.host.as_str(), address.port);
+        let stream = tokio::net::TcpStream::connect(to).await;
+        stream.map_err(|e| DialError::new(Outcome::TRANSIENT, "cannot connect").because(e))
+    }
+}
+
+/// Puts `more` over `headers`: a name that occurs in both has the new values only.
+fn add(headers: &mut HeaderMap, more: &HeaderMap) {
+    for name in more.keys() {
+        headers.remove(name);
+    }
+    for (name, value) in more {
+        headers.append(name, value.clone());
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    work: impl Future<Output = Result<T, DialError>>,
+) -> Result<T, DialError> {
+    match timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(timed_out(what, limit)),
+    }
+}
+
+fn timed_out(what: &str, limit: Duration) -> DialError {
+    DialError::new(Outcome::TRANSIENT, format!("{what} took longer than {limit:?}"))
+}
+
+fn permanent(what: &str) -> DialError {
+    DialError::new(Outcome::Permanent, format!("{what} cannot be used"))
+}

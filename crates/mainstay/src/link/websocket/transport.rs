@@ -1,0 +1,200 @@
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use mainstay_core::config::ConfigError;
+use mainstay_core::link::{Input, Reaction, StateName};
+use mainstay_core::policy::outcome::Outcome;
+use mainstay_core::time::Instant;
+
+use super::address::Address;
+use super::config::WebSocketConfig;
+use super::limiter::Turn;
+use super::line::Line;
+use super::pump::{Pump, Said};
+use crate::clock;
+use crate::link::desk::Desk;
+use crate::link::transport::{DialError, Transport};
+
+/// How long an earlier connection may take to say what it still has to say.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Makes and holds the connections of one [`super::WebSocket`].
+pub(super) struct WebSocketTransport {
+    pub(super) config: Arc<WebSocketConfig>,
+    pub(super) line: Arc<Line>,
+    pub(super) address: Address,
+    /// The connection, while nobody serves it.
+    idle: Mutex<Option<Pump>>,
+    /// One that is to take over.
+    standby: Mutex<Option<Pump>>,
+    turn: Mutex<Option<Turn>>,
+    /// Attempts since the last success.
+    pub(super) attempts: AtomicU32,
+    /// Whether the credentials were refused since they were last asked for.
+    pub(super) refresh: AtomicBool,
+    /// Whom to tell that the connection should be replaced.
+    pub(super) desk: OnceLock<Weak<Desk>>,
+}
+
+/// The link is over: nobody may wait any longer.
+impl Drop for WebSocketTransport {
+    fn drop(&mut self) {
+        self.line.stop();
+    }
+}
+
+impl WebSocketTransport {
+    pub(super) fn new(config: WebSocketConfig) -> Result<Self, ConfigError> {
+        let address = config.check()?;
+        let line = Arc::new(Line::new(&config)?);
+        Ok(Self {
+            config: Arc::new(config),
+            line,
+            address,
+            idle: Mutex::default(),
+            standby: Mutex::default(),
+            turn: Mutex::default(),
+            attempts: AtomicU32::new(0),
+            refresh: AtomicBool::new(false),
+            desk: OnceLock::new(),
+        })
+    }
+
+    /// Makes a connection that is ready for messages.
+    async fn make(&self) -> Result<Pump, DialError> {
+        let socket = self.reach().await.inspect_err(|error| self.learn(error))?;
+        self.attempts.store(0, Ordering::Relaxed);
+        Ok(Pump::new(self.config.clone(), self.line.clone(), socket))
+    }
+
+    /// Remembers that the peer wants other credentials.
+    fn learn(&self, error: &DialError) {
+        if error.reaction == Some(Reaction::Refresh) {
+            self.refresh.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Serves the connection until it is over.
+    async fn serve(&self) -> DialError {
+        let Some(pump) = lock(&self.idle).take() else {
+            return DialError::new(Outcome::TRANSIENT, "there is no connection");
+        };
+        self.line.opened(clock::now());
+        let mut held = Held { transport: self, pump: Some(pump) };
+        poll_fn(|context| {
+            let Some(pump) = &mut held.pump else { return Poll::Pending };
+            if let Some(new) = lock(&self.standby).take() {
+                pump.replace(new, clock::now().after(DRAIN));
+            }
+            loop {
+                match std::task::ready!(pump.poll(context)) {
+                    Said::Over(error) => {
+                        self.line.lost(pump.started());
+                        held.pump = None;
+                        self.learn(&error);
+                        return Poll::Ready(error);
+                    }
+                    Said::Replace => self.ask_for_another(),
+                }
+            }
+        })
+        .await
+    }
+
+    fn ask_for_another(&self) {
+        if let Some(desk) = self.desk.get().and_then(Weak::upgrade) {
+            desk.give(Input::Migrate);
+        }
+    }
+
+    /// Waits for the answer to a ping over the connection that is held.
+    async fn ping(&self) -> Result<(), DialError> {
+        if poll_fn(|context| self.line.poll_ping(context)).await {
+            Ok(())
+        } else {
+            Err(DialError::new(Outcome::TRANSIENT, "the connection ended"))
+        }
+    }
+}
+
+/// Gives a connection back when serving it is broken off, so that it can be closed in good order.
+struct Held<'a> {
+    transport: &'a WebSocketTransport,
+    pump: Option<Pump>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(pump) = self.pump.take() {
+            *lock(&self.transport.idle) = Some(pump);
+        }
+    }
+}
+
+impl Transport for WebSocketTransport {
+    fn target(&self) -> String {
+        self.address.shown()
+    }
+
+    async fn turn(&self) {
+        let turn = self.config.limiter.turn().await;
+        *lock(&self.turn) = Some(turn);
+    }
+
+    async fn dial(&self, _deadline: Instant) -> Result<(), DialError> {
+        let turn = lock(&self.turn).take();
+        let pump = self.make().await?;
+        *lock(&self.idle) = Some(pump);
+        drop(turn);
+        Ok(())
+    }
+
+    async fn probe(&self, _deadline: Instant) -> Result<(), DialError> {
+        if self.line.want_ping() {
+            return self.ping().await;
+        }
+        // Not connected, and asked all the same: a connection is made for the question.
+        self.reach().await.map(drop)
+    }
+
+    async fn lost(&self) -> DialError {
+        self.serve().await
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        self.line.heard()
+    }
+
+    async fn migrate(&self, _deadline: Instant) -> Result<(), DialError> {
+        let turn = self.config.limiter.turn().await;
+        let pump = self.make().await?;
+        drop(turn);
+        *lock(&self.standby) = Some(pump);
+        Ok(())
+    }
+
+    fn entered(&self, state: StateName) {
+        self.line.fail(state == StateName::Failed);
+    }
+
+    async fn close(&self) {
+        let Some(mut pump) = lock(&self.idle).take() else { return };
+        poll_fn(|context| pump.poll_close(context)).await;
+        self.line.lost(pump.started());
+    }
+
+    fn abandon(&self) {
+        let pump = lock(&self.idle).take();
+        if let Some(pump) = pump {
+            self.line.lost(pump.started());
+        }
+        drop((lock(&self.standby).take(), lock(&self.turn).take()));
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,51 @@
+use super::{Command, Do, Peer, next, open};
+use mainstay::link::websocket::{Receipt, SendStatus, WebSocketConfig};
+
+#[tokio::test]
+async fn messages_go_there_and_come_back() {
+    let peer = Peer::start(Do::Echo).await;
+    let (socket, mut incoming) = open(WebSocketConfig::new(peer.url()));
+    socket.connect().await.unwrap();
+    for n in 0..100 {
+        let SendStatus::Sent(seq) = socket.send(n.to_string()).await else { panic!("it is open") };
+        assert_eq!(seq.0, n + 1);
+    }
+    for n in 0..100 {
+        assert_eq!(next(&mut incoming).await, n.to_string());
+    }
+    assert_eq!((socket.stats().sent, socket.stats().received), (100, 100));
+    socket.shutdown().await;
+    assert_eq!(incoming.recv().await, None);
+    peer.until("the server saw it close", |peer| peer.open() == 0).await;
+}
+
+#[tokio::test]
+async fn w27_what_is_sent_while_down_waits_and_keeps_its_order() {
+    let peer = Peer::start(Do::Listen).await;
+    let (socket, _incoming) = open(WebSocketConfig::new(peer.url()));
+    socket.connect().await.unwrap();
+    peer.tell(Command::Reset);
+    let mut watch = socket.link().watch();
+    watch.wait_for(|view| !view.healthy).await.unwrap();
+    let mut wanted = Vec::new();
+    for n in 0..50 {
+        let status = socket.try_send(n.to_string());
+        assert!(status.seq().is_some(), "{status:?}");
+        wanted.push(n.to_string());
+    }
+    peer.until("all arrived", |peer| peer.heard().last().is_some_and(|last| last == "49")).await;
+    let heard = peer.heard();
+    // Some may have gone into the connection that was being reset; none is out of order or twice.
+    assert_eq!(heard[..], wanted[wanted.len() - heard.len()..]);
+}
+
+#[tokio::test]
+async fn a_receipt_tells_that_a_message_was_written() {
+    let peer = Peer::start(Do::Listen).await;
+    let (socket, _incoming) = open(WebSocketConfig::new(peer.url()));
+    let SendStatus::Buffered(seq) = socket.try_send("early") else { panic!("it is down") };
+    assert_eq!(socket.receipt(seq), None);
+    socket.connect().await.unwrap();
+    assert_eq!(socket.flushed(seq).await, Receipt::Written);
+    peer.until("it arrived", |peer| peer.heard() == ["early"]).await;
+}

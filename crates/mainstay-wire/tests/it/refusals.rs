@@ -115,7 +115,9 @@ fn what_is_too_long_or_too_deep_is_refused_before_it_is_parsed() {
     assert_eq!(refused(&nested(NESTING_MAX)), DecodeError::TooDeep { at });
     let endless = format!(r#"{{"t":"msg","d":{}"#, "[{\"a\":".repeat(1_000_000));
     assert!(matches!(decode(&endless, usize::MAX), Err(DecodeError::TooDeep { .. })));
-    // Brackets in texts do not nest.
+    // Neighbours do not nest, and neither do brackets in texts.
+    let neighbours = format!(r#"{{"t":"msg","d":[{}0]}}"#, "[{}],".repeat(100));
+    assert!(decode(&neighbours, FRAME_MAX).is_ok());
     let text = format!(r#"{{"t":"msg","d":"\"{}"}}"#, "[{".repeat(100));
     assert!(decode(&text, FRAME_MAX).is_ok());
 

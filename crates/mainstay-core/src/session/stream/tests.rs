@@ -201,6 +201,9 @@ fn an_ack_is_due_after_messages_bytes_or_time_whichever_is_first() {
     incoming.processed(at(3_000), Seq(4), 6);
     assert_eq!(incoming.take_ack(at(3_000)), Some(Seq(4)), "bytes");
     assert_eq!(incoming.deadline(), None);
+    assert_eq!(incoming.received(at(4_000), Seq(5)), Received::Deliver);
+    incoming.processed(at(4_000), Seq(5), 1);
+    assert_eq!(incoming.deadline(), Some(at(5_000)), "bytes are counted anew after each ack");
 }
 
 #[test]

@@ -23,6 +23,8 @@ enum Event {
     HalfReconnect(bool),
     /// This end forgets the stream.
     Forget(bool),
+    /// This end starts anew and sends; the connection breaks before the other one hears of it.
+    HalfRestart(bool),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +102,7 @@ impl World {
                 self.reconnect()
             }
             Event::Forget(end) => self.forget(usize::from(end)),
+            Event::HalfRestart(end) => self.half_restart(usize::from(end)),
         }
     }
 
@@ -231,6 +234,19 @@ impl World {
         Ok(())
     }
 
+    fn half_restart(&mut self, end: usize) -> Result<(), TestCaseError> {
+        self.epoch += 1;
+        let alone = Epoch(self.epoch);
+        let this = &mut self.ends[end];
+        let reported = this.stream.reset(alone).len();
+        prop_assert_eq!(reported, this.sent.len() - this.confirmed);
+        this.start_anew();
+        self.send(end, 1)?;
+        self.reconnect()?;
+        prop_assert!(self.ends.iter().all(|end| end.stream.epoch() > alone), "both start anew");
+        Ok(())
+    }
+
     fn forget(&mut self, end: usize) -> Result<(), TestCaseError> {
         self.epoch += 1;
         self.cut();
@@ -283,6 +299,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Reconnect),
         1 => any::<bool>().prop_map(Event::HalfReconnect),
         1 => any::<bool>().prop_map(Event::Forget),
+        1 => any::<bool>().prop_map(Event::HalfRestart),
     ]
 }
 

@@ -1,10 +1,31 @@
-//! `docs/protocol.md` says what the code does.
+//! `docs/protocol.md` and `docs/defaults.md` say what the code does.
 
 use std::collections::BTreeSet;
 
-use mainstay_wire::{Decoded, FRAME_MAX, SUBPROTOCOL, close_codes_as_markdown, decode, encode};
+use mainstay_core::config::duration;
+use mainstay_wire::{
+    Decoded, FRAME_MAX, META_MAX, NESTING_MAX, RETRY_MAX, SUBPROTOCOL, close_codes_as_markdown,
+    decode, encode,
+};
 
 const PAGE: &str = include_str!("../../../../docs/protocol.md");
+const DEFAULTS: &str = include_str!("../../../../docs/defaults.md");
+
+#[test]
+fn the_page_of_defaults_has_each_limit_once() {
+    let mut rows: Vec<&str> = DEFAULTS.lines().filter(|row| row.starts_with("| `wire.")).collect();
+    for (name, value) in [
+        ("frame_max", FRAME_MAX.to_string()),
+        ("meta_max", META_MAX.to_string()),
+        ("nesting_max", NESTING_MAX.to_string()),
+        ("retry_max", duration::text(RETRY_MAX)),
+    ] {
+        let start = format!("| `wire.{name}` | {value} | ");
+        let index = rows.iter().position(|row| row.starts_with(&start));
+        rows.remove(index.unwrap_or_else(|| panic!("no row {start}")));
+    }
+    assert_eq!(rows, [""; 0], "rows that nothing stands behind");
+}
 
 #[test]
 fn the_page_shows_the_table_of_close_codes() {

@@ -19,5 +19,6 @@ pub mod config;
 pub mod link;
 pub mod measure;
 pub mod policy;
+pub mod session;
 mod sync;
 pub mod time;

@@ -10,6 +10,7 @@ use mainstay_core::policy::hedge::HedgeConfig;
 use mainstay_core::policy::preset::PolicyConfig;
 use mainstay_core::policy::rate::RateConfig;
 use mainstay_core::policy::throttle::ThrottleConfig;
+use mainstay_core::session::stream::StreamConfig;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,6 +47,7 @@ fn code() -> Defaults {
     enter(&mut found, "link", &LinkConfig::default());
     enter(&mut found, "link.reconnect.circuit", &CircuitConfig::default());
     enter(&mut found, "outbox", &OutboxConfig::default());
+    enter(&mut found, "stream", &StreamConfig::default());
     found
 }
 

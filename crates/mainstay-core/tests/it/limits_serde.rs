@@ -6,6 +6,9 @@ use mainstay_core::policy::hedge::race::{Answer, Attempts, Input, Step};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::policy::rate::{NotAdmitted, RateConfig, RateLimit};
 use mainstay_core::policy::throttle::{Decision, ThrottleConfig};
+use mainstay_core::session::stream::{
+    Epoch, NeverSent, Position, Push, Received, Refusal, Resume, Seq, StreamConfig,
+};
 use mainstay_core::time::Instant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +31,20 @@ fn an_empty_table_is_the_default_and_an_unknown_field_is_refused() {
     empty::<ThrottleConfig>();
     empty::<HedgeConfig>();
     empty::<InFlightBudgetConfig>();
+    empty::<StreamConfig>();
+}
+
+#[test]
+fn what_a_tracked_stream_takes_and_answers_serialises() {
+    check(Position { epoch: Epoch(3), seq: Seq(9) }, r#"{"epoch":3,"seq":9}"#);
+    check(Push::Full("a".to_string()), r#"{"full":"a"}"#);
+    check(Push::<()>::Held(Seq(1)), r#"{"held":1}"#);
+    check(Received::Deliver, r#""deliver""#);
+    check(Received::Gap { expected: Seq(2) }, r#"{"gap":{"expected":2}}"#);
+    check(Resume::Replay { messages: 2 }, r#"{"replay":{"messages":2}}"#);
+    check(Resume::Restart(Refusal::OtherEpoch), r#"{"restart":"other_epoch"}"#);
+    let fault = NeverSent { acknowledged: Seq(2), sent: Seq(1) };
+    check(fault, r#"{"acknowledged":2,"sent":1}"#);
 }
 
 #[test]

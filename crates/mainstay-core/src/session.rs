@@ -1,0 +1,3 @@
+//! A connection you accept and keep track of, and what outlives each single socket of it.
+
+pub mod stream;

@@ -16,11 +16,8 @@ use super::receipt::{Receipt, Receipts};
 use super::stats::SocketStats;
 use crate::clock;
 
-/// Messages handed over under one lock.
-pub(super) const BATCH: usize = 16;
-
-/// Some messages, without an allocation.
-pub(super) type Batch<T> = [Option<T>; BATCH];
+/// Messages that a queue keeps room for.
+const KEPT: usize = 16;
 
 /// Called with each message, by the link's own task.
 pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
@@ -47,6 +44,9 @@ struct Inner {
     heard: Option<Instant>,
     ping: Ping,
     stats: SocketStats,
+    /// Whether somebody waits for room, or for what becomes of a message.
+    room_awaited: bool,
+    settled_awaited: bool,
 }
 
 /// Whether messages can be sent.
@@ -130,6 +130,8 @@ impl Line {
             heard: None,
             ping: Ping::default(),
             stats: SocketStats::default(),
+            room_awaited: false,
+            settled_awaited: false,
         };
         Ok(Self { inner: Mutex::new(inner), room: Notify::new(), settled: Notify::new() })
     }
@@ -161,13 +163,20 @@ impl Line {
     /// The same, but waits for room where waiting helps.
     pub(super) async fn put_waiting(&self, mut message: Message, key: Option<u64>) -> Took {
         loop {
+            // Only who finds no room listens for it, and then looks again.
+            match self.put(message, key) {
+                Took::Full(back) => message = back,
+                took => return took,
+            }
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
+            if !self.awaits_room() {
+                return Took::Full(message);
+            }
             match self.put(message, key) {
-                Took::Full(back) if self.waits() => message = back,
+                Took::Full(back) => message = back,
                 took @ (Took::Taken { .. }
                 | Took::Dropped
-                | Took::Full(_)
                 | Took::TooLarge(_)
                 | Took::NotConnected(_)
                 | Took::Failed(_)
@@ -177,10 +186,12 @@ impl Line {
         }
     }
 
-    /// Whether room will come by itself: while the peer only is slow, or by choice.
-    fn waits(&self) -> bool {
-        let inner = self.lock();
-        inner.overflow == Overflow::Wait || inner.phase == Phase::Open
+    /// Whether room will come by itself: while the peer only is slow, or by choice. If so, it is
+    /// told when it has come.
+    fn awaits_room(&self) -> bool {
+        let mut inner = self.lock();
+        inner.room_awaited = inner.overflow == Overflow::Wait || inner.phase == Phase::Open;
+        inner.room_awaited
     }
 
     /// Waits until it is known what became of a message.
@@ -190,6 +201,7 @@ impl Line {
             settled.as_mut().enable();
             let expiry = {
                 let mut inner = self.lock();
+                inner.settled_awaited = true;
                 inner.expire(clock::now());
                 if let Some(receipt) = inner.receipts.of(seq) {
                     return receipt;
@@ -269,6 +281,7 @@ impl Line {
     pub(super) async fn poked(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
         settled.as_mut().enable();
+        self.lock().settled_awaited = true;
         if self.is_drained() {
             return;
         }
@@ -355,28 +368,26 @@ impl Line {
         Some(inner.ping.nonce)
     }
 
-    /// Takes messages to be written; when there are none, the next to be sent wakes the pump.
-    pub(super) fn take(&self, batch: &mut Batch<(Seq, Message)>, context: &Context<'_>) -> usize {
-        let mut inner = self.lock();
-        let (now, mut count, mut bytes) = (inner.now, 0, 0);
-        inner.expire(now);
-        while count < BATCH
-            && let Some((seq, message)) = inner.outbox.take(now)
-        {
-            bytes += message.len() as u64;
-            batch[count] = Some((seq, message));
-            count += 1;
-        }
-        inner.stats.sent += count as u64;
-        inner.stats.sent_bytes += bytes;
-        if count == 0 {
-            inner.park(context);
-        }
-        drop(inner);
-        if count > 0 {
+    /// Takes a message to be written; when there is none, the next to be sent wakes the pump.
+    pub(super) fn take(&self, context: &Context<'_>) -> Option<(Seq, Message)> {
+        let (taken, awaited) = {
+            let mut inner = self.lock();
+            let now = inner.now;
+            inner.expire(now);
+            let taken = inner.outbox.take(now);
+            match &taken {
+                Some((_, message)) => {
+                    inner.stats.sent += 1;
+                    inner.stats.sent_bytes += message.len() as u64;
+                }
+                None => inner.park(context),
+            }
+            (taken, std::mem::take(&mut inner.room_awaited))
+        };
+        if awaited {
             self.room.notify_waiters();
         }
-        count
+        taken
     }
 
     /// Whether nothing waits to be written.
@@ -386,42 +397,37 @@ impl Line {
 
     /// All up to `seq` are with the operating system.
     pub(super) fn flushed(&self, seq: Seq) {
-        self.lock().receipts.written(seq);
-        self.settled.notify_waiters();
+        let awaited = {
+            let mut inner = self.lock();
+            inner.receipts.written(seq);
+            std::mem::take(&mut inner.settled_awaited)
+        };
+        if awaited {
+            self.settled.notify_waiters();
+        }
     }
 
-    /// Hands messages that came to the application.
-    pub(super) fn deliver(
-        &self,
-        batch: &mut Batch<Message>,
-        count: usize,
-        bytes: usize,
-    ) -> Result<(), TooSlow> {
-        let messages = batch.iter_mut().take(count).filter_map(Option::take);
-        let (reader, call) = {
+    /// Hands a message that came to the application; [`Line::delivered`] tells it.
+    pub(super) fn deliver(&self, message: Message) -> Result<(), TooSlow> {
+        let call = {
             let mut inner = self.lock();
-            inner.stats.received += count as u64;
-            inner.stats.received_bytes += bytes as u64;
-            if let Some(call) = inner.inbound.call.clone() {
-                (None, Some((call, messages)))
-            } else {
-                for message in messages {
-                    inner.inbound.push(message)?;
-                }
-                (inner.inbound.reader.take(), None)
+            inner.stats.received += 1;
+            inner.stats.received_bytes += message.len() as u64;
+            match &inner.inbound.call {
+                Some(call) => call.clone(),
+                None => return inner.inbound.push(message),
             }
         };
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        if let Some((call, messages)) = call {
-            for message in messages {
-                if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
-                    tracing::error!("a listener for messages panicked");
-                }
-            }
+        if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
+            tracing::error!("a listener for messages panicked");
         }
         Ok(())
+    }
+
+    /// Wakes the reader: messages were handed over.
+    pub(super) fn delivered(&self) {
+        let reader = self.lock().inbound.reader.take();
+        reader.into_iter().for_each(Waker::wake);
     }
 
     /// A pong came.
@@ -567,8 +573,8 @@ impl Inbound {
     fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.len();
-        if self.queue.is_empty() && self.queue.capacity() > 4 * BATCH {
-            self.queue.shrink_to(BATCH);
+        if self.queue.is_empty() && self.queue.capacity() > 4 * KEPT {
+            self.queue.shrink_to(KEPT);
         }
         Some(message)
     }

@@ -13,12 +13,13 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::config::{Ending, WebSocketConfig};
 use super::ending::{closed_as, ended};
-use super::line::{BATCH, Batch, Line};
-use super::message::Message;
+use super::line::Line;
 use super::socket::{Broken, Frame, Socket};
 use crate::clock;
 use crate::link::transport::DialError;
 
+/// Messages written, or read, before it is the other's turn.
+const BATCH: usize = 64;
 /// Rounds of reading and writing before others get their turn.
 const ROUNDS_MAX: usize = 8;
 const GOING_AWAY: (u16, &str) = (1000, "");
@@ -231,16 +232,15 @@ impl Pump {
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
-        let mut batch: Batch<(Seq, Message)> = [const { None }; BATCH];
-        let count = self.line.take(&mut batch, context);
-        // They are taken: if the socket breaks at one of them, all of them are unknown.
-        if let Some((last, _)) = batch.iter().take(count).flatten().last() {
-            self.started = *last;
-        }
-        for (_, message) in batch.into_iter().take(count).flatten() {
+        let mut wrote = false;
+        for _ in 0..BATCH {
+            let Some((seq, message)) = self.line.take(context) else { break };
+            // It is taken: if the socket breaks at it, it is unknown.
+            self.started = seq;
             self.socket.start_send(Frame::Message(message))?;
+            wrote = true;
         }
-        Ok(count > 0)
+        Ok(wrote)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -316,10 +316,9 @@ fn close(
     socket.poll_flush(context)
 }
 
-/// Reads a batch of messages from `socket` and hands it over; answers how many there were.
+/// Reads some messages from `socket` and hands them over; answers how many there were.
 fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Read, usize) {
-    let mut batch: Batch<Message> = [const { None }; BATCH];
-    let (mut count, mut bytes) = (0, 0);
+    let mut count = 0;
     let read = loop {
         if count == BATCH {
             break Read::More;
@@ -328,9 +327,10 @@ fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Rea
             Poll::Pending => break Read::Idle,
             Poll::Ready(Err(broken)) => break Read::Broken(broken),
             Poll::Ready(Ok(Frame::Message(message))) => {
-                bytes += message.len();
-                batch[count] = Some(message);
                 count += 1;
+                if line.deliver(message).is_err() {
+                    break too_slow(socket, context);
+                }
             }
             Poll::Ready(Ok(Frame::Pong(payload))) => line.pong(&payload),
             // Answered by the socket with the next flush.
@@ -338,14 +338,19 @@ fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Rea
             Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
         }
     };
-    if count > 0 && line.deliver(&mut batch, count, bytes).is_err() {
-        let (code, reason) = TOO_SLOW;
-        let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
-        if socket.start_send(goodbye).is_ok() {
-            // Best effort: the connection is given up in any case.
-            drop(socket.poll_flush(context));
-        }
-        return (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count);
+    if count > 0 {
+        line.delivered();
     }
     (read, count)
+}
+
+/// Gives a connection up because its messages are not taken.
+fn too_slow(socket: &mut dyn Socket, context: &mut Context<'_>) -> Read {
+    let (code, reason) = TOO_SLOW;
+    let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
+    if socket.start_send(goodbye).is_ok() {
+        // Best effort: the connection is given up in any case.
+        drop(socket.poll_flush(context));
+    }
+    Read::Closed(4_104, Utf8Bytes::from_static("we were too slow"))
 }

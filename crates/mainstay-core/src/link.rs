@@ -38,6 +38,7 @@
 
 mod close;
 mod config;
+mod endpoints;
 mod health;
 mod machine;
 mod outbox;
@@ -52,6 +53,9 @@ mod view;
 
 pub use close::{Reaction, Wait, close_code, refused_upgrade};
 pub use config::{CircuitConfig, HealthConfig, LinkConfig, ReconnectConfig};
+pub use endpoints::{
+    ENDPOINTS_MAX, EndpointStrategy, EndpointView, Endpoints, EndpointsConfig, Probed,
+};
 pub use machine::Link;
 pub use outbox::{Outbox, OutboxConfig, Overflow, Put, Seq};
 pub use overrides::{HealthOverrides, LinkOverrides, ReconnectOverrides};

@@ -37,6 +37,9 @@ mod manager;
 #[cfg(feature = "http")]
 mod pool;
 mod shared;
+#[cfg(feature = "websocket")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket transport is its first caller"))]
+mod stream;
 mod tcp;
 mod transport;
 
@@ -54,5 +57,7 @@ pub use manager::{LinkManager, ManageError, ManagerConfig};
 #[cfg(feature = "http")]
 pub use pool::PoolStats;
 pub use shared::{SharedError, SharedLink};
+#[cfg(feature = "websocket")]
+pub use stream::{Alpn, Identity, Proxy, Roots, StreamConfig, TlsConfig};
 pub use tcp::{TcpProbe, TcpTransport};
 pub use transport::{DialError, Transport};

@@ -237,13 +237,21 @@ impl Endpoints {
     /// Asks the same again until [`Endpoints::probed`] tells.
     #[must_use]
     pub fn probe_due(&self, now: Instant) -> Option<usize> {
-        let due = |&(index, endpoint): &(usize, &Endpoint)| {
-            self.may_be_preferred(index) && !endpoint.is_ejected(now) && now >= endpoint.probe_at
-        };
-        // The one that was asked longest ago, so that a dead one does not keep others from being
-        // asked.
-        let found = self.all.iter().enumerate().filter(due);
-        found.min_by_key(|(index, endpoint)| (endpoint.probe_at, *index)).map(|(index, _)| index)
+        self.question().filter(|&(at, _)| now >= at).map(|(_, index)| index)
+    }
+
+    /// When [`Endpoints::probe_due`] will have an answer; none when no other endpoint could be
+    /// preferred to the one in use.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.question().map(|(at, _)| at)
+    }
+
+    /// Who is to be asked next, and when. That is the one that may be asked first, so that a dead
+    /// one does not keep others from being asked.
+    fn question(&self) -> Option<(Instant, usize)> {
+        let found = self.all.iter().enumerate().filter(|(index, _)| self.may_be_preferred(*index));
+        found.map(|(index, endpoint)| (endpoint.probe_at.max(endpoint.ejected_until), index)).min()
     }
 
     /// The health of an endpoint that is not in use: how long its good answer took, or none when it

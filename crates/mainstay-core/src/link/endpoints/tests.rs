@@ -121,7 +121,7 @@ fn w41_only_a_healthy_probe_brings_it_back_to_the_preferred() {
     assert_eq!(all.failed(at(0), 0, 0), 1);
     assert_eq!(all.failed(at(10), 1, 0), 2);
     all.succeeded(2, millis(5));
-    assert_eq!(all.probe_due(at(59)), None);
+    assert_eq!((all.probe_due(at(59)), all.deadline()), (None, Some(at(60))));
     assert_eq!(all.probe_due(at(60)), Some(0));
     assert_eq!(all.probe_due(at(61)), Some(0), "until it is told");
     assert_eq!(all.probed(at(61), 0, None, 0), Probed::Stay);
@@ -130,7 +130,7 @@ fn w41_only_a_healthy_probe_brings_it_back_to_the_preferred() {
     assert_eq!((all.current(), all.probe_due(at(120))), (1, None));
     assert_eq!(all.probe_due(at(121)), Some(0));
     assert_eq!(all.probed(at(121), 0, millis(9), 0), Probed::Migrate { from: 1, to: 0 });
-    assert_eq!(all.probe_due(at(100_000)), None);
+    assert_eq!((all.probe_due(at(100_000)), all.deadline()), (None, None));
     assert_eq!(all.probed(at(100_000), 2, millis(1), 0), Probed::Stay, "nobody asked for it");
 }
 
@@ -283,7 +283,9 @@ proptest! {
                     naive.current = after;
                 }
                 Happened::Probed(good) => {
-                    let Some(index) = all.probe_due(now) else { continue };
+                    let due = all.probe_due(now);
+                    prop_assert_eq!(due.is_some(), all.deadline().is_some_and(|at| at <= now));
+                    let Some(index) = due else { continue };
                     prop_assert!(strategy != EndpointStrategy::RoundRobin && index != before);
                     prop_assert!(naive.until[index] <= now, "an ejected one is not asked");
                     let probed = all.probed(now, index, millis(7).filter(|_| good), bits);

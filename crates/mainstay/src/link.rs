@@ -49,9 +49,9 @@ pub use handle::{ConnectError, Link, LinkOptions};
 pub use http::{Bearer, HttpConfig, HttpTransport};
 pub use listener::{LISTENERS_MAX, ListenError, Listener};
 pub use mainstay_core::link::{
-    CircuitConfig, Event as What, FailReason, Generation, HealthConfig, HealthOverrides,
-    LinkConfig, LinkOverrides, LinkStats, LinkView, ReadyState, ReconnectConfig,
-    ReconnectOverrides, StateName, SuspendReason,
+    CircuitConfig, EndpointStrategy, EndpointView, EndpointsConfig, Event as What, FailReason,
+    Generation, HealthConfig, HealthOverrides, LinkConfig, LinkOverrides, LinkStats, LinkView,
+    ReadyState, ReconnectConfig, ReconnectOverrides, StateName, SuspendReason,
 };
 pub use manager::{LinkManager, ManageError, ManagerConfig};
 #[cfg(feature = "http")]

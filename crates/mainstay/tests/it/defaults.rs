@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mainstay::cache::CacheConfig;
 use mainstay::core::config::duration;
-use mainstay::link::{Alpn, HttpConfig, Roots, StreamConfig, TlsConfig};
+use mainstay::link::{Alpn, EndpointsConfig, HttpConfig, Roots, StreamConfig, TlsConfig};
 use serde_json::Value;
 
 /// The rows of the page that begin with `section`: path and default.
@@ -35,6 +35,8 @@ fn the_page_says_how_an_http_transport_starts() {
     // Taken apart, so that a new field is missed here and not only on the page.
     let HttpConfig {
         url: _,
+        more_urls,
+        endpoints,
         health_path,
         bearer,
         connect_timeout,
@@ -44,9 +46,11 @@ fn the_page_says_how_an_http_transport_starts() {
         replace_after,
         system_proxy,
     } = HttpConfig::new("http://peer");
-    assert!(bearer.is_none());
+    assert!(bearer.is_none() && more_urls.is_empty());
+    assert_eq!(endpoints, EndpointsConfig::default(), "whose rows are the core's");
     let time = |time: Duration| duration::text(time);
     let code = [
+        ("more_urls", "none".to_owned()),
         ("health_path", health_path),
         ("connect_timeout", time(connect_timeout)),
         ("timeout", time(timeout)),

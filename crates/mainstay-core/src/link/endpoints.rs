@@ -123,7 +123,7 @@ struct Endpoint {
 
 /// What is known of one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EndpointView {
     /// Whether it is in use.
     pub current: bool,
@@ -137,6 +137,8 @@ pub struct EndpointView {
 
 /// What follows from the health of an endpoint that is not in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[must_use]
 pub enum Probed {
     /// Nothing.

@@ -61,6 +61,8 @@ enum State {
 
 /// What happened in a [`Race`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RaceInput {
     /// It begins, or [`Race::deadline`] has come.
     Timer,
@@ -72,6 +74,8 @@ pub enum RaceInput {
 
 /// What is to be done in a [`Race`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[must_use]
 pub enum RaceStep {
     /// Dial this address, beside those under way.

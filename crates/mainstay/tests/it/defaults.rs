@@ -72,6 +72,8 @@ fn the_page_says_how_much_is_kept() {
         ("events", mainstay::event::CAPACITY),
         ("listeners", mainstay::link::LISTENERS_MAX),
         ("links", mainstay::link::ManagerConfig::default().links_max),
+        ("endpoints", mainstay::core::link::ENDPOINTS_MAX),
+        ("addresses", mainstay::core::link::ADDRESSES_MAX),
     ];
     let code = code.map(|(name, value)| (name.to_owned(), value.to_string()));
     assert_eq!(rows("limits"), BTreeMap::from(code));

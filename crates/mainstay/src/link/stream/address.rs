@@ -40,6 +40,9 @@ impl std::fmt::Debug for Resolver {
 
 impl Resolver {
     /// The addresses of `target`, asked for anew. There is at least one.
+    ///
+    /// The system cannot be interrupted: a lookup that is given up ends in its own thread, after as
+    /// long as the system's own settings say.
     pub(super) async fn lookup(&self, target: &Authority) -> Result<Vec<SocketAddr>, DialError> {
         if let Some(address) = target.address() {
             return Ok(vec![SocketAddr::new(address, target.port())]);

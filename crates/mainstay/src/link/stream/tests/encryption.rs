@@ -184,6 +184,19 @@ async fn a_certificate_that_is_not_valid_is_for_good() {
 }
 
 #[tokio::test]
+async fn the_platform_does_not_trust_whoever_signs() {
+    let (address, _) = Authorities::new().echoing("peer.example").await;
+    match Tls::new(&TlsConfig::default()) {
+        Ok(tls) => {
+            let error = meet(address, &tls).await.unwrap_err();
+            assert_eq!(error.outcome, Outcome::Permanent, "{}", error.chain());
+        }
+        // A machine may have no roots at all; then nobody is trusted, and the error says why.
+        Err(error) => assert_eq!(error.field, "roots"),
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_wants_a_certificate_gets_it_or_refuses() {
     let ours = Authorities::new();
     let mine = ours.sign("me", Time::Now);

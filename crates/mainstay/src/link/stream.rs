@@ -129,9 +129,9 @@ impl Dialer {
         tls: Option<&Tls>,
     ) -> Result<Stream, DialError> {
         let stream = match self.config.proxy.for_target(target)? {
-            None => self.reach(target).await?,
+            None => self.reach(target, "").await?,
             Some(server) => {
-                let stream = self.reach(server.authority()).await?;
+                let stream = self.reach(server.authority(), "the proxy ").await?;
                 let limit = self.config.proxy_timeout;
                 let late = || format!("no tunnel from the proxy {server} to {target}");
                 within(limit, late, server.tunnel(stream, target)).await?
@@ -143,13 +143,15 @@ impl Dialer {
         Ok(Stream::Tls(Box::new(stream)))
     }
 
-    /// Resolves the name of `target` and connects to one of its addresses.
-    async fn reach(&self, target: &Authority) -> Result<TcpStream, DialError> {
+    /// Resolves the name of `target` and connects to one of its addresses. Errors name it as `role`
+    /// says.
+    async fn reach(&self, target: &Authority, role: &str) -> Result<TcpStream, DialError> {
         let late = || format!("the name {} did not resolve", target.host());
         let lookup = self.resolver.lookup(target);
         let addresses = within(self.config.name_timeout, late, lookup).await?;
-        let late = || format!("no answer from {}", address::shown(target, &addresses));
-        let race = address::race(target, &addresses, &self.config);
+        let shown = format!("{role}{}", address::shown(target, &addresses));
+        let late = || format!("no answer from {shown}");
+        let race = address::race(&shown, &addresses, &self.config);
         within(self.config.tcp_timeout, late, race).await
     }
 }

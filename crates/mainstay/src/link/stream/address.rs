@@ -81,9 +81,9 @@ pub(super) fn shown(target: &Authority, addresses: &[SocketAddr]) -> String {
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-/// Connects to one of `addresses`. Attempts live in this future, so that dropping it closes them.
+/// Connects to one of `addresses`, which errors call `shown`. Attempts live in this future, so that dropping it closes them.
 pub(super) async fn race(
-    target: &Authority,
+    shown: &str,
     addresses: &[SocketAddr],
     config: &StreamConfig,
 ) -> Result<TcpStream, DialError> {
@@ -109,7 +109,7 @@ pub(super) async fn race(
             }
         };
     }
-    let what = || format!("{} cannot be reached", shown(target, addresses));
+    let what = || format!("{shown} cannot be reached");
     match last {
         Some(Ok(stream)) => Ok(stream),
         Some(Err(error)) => Err(DialError::new(Outcome::TRANSIENT, what()).because(error)),

@@ -1,5 +1,5 @@
-//! Names and addresses. Everything is on 127.0.0.1 and its neighbours, so that it runs where there
-//! is no IPv6; that its addresses go first is tested with the race's decision.
+//! Names and addresses. All but one are on 127.0.0.1 and its neighbours, so that they run where
+//! there is no IPv6; the order of the families is tested with the race's decision, too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +18,7 @@ fn impatient(change: impl FnOnce(&mut StreamConfig, Duration)) -> StreamConfig {
     config
 }
 
-fn port(stream: &Stream) -> SocketAddr {
+fn peer(stream: &Stream) -> SocketAddr {
     stream.tcp().peer_addr().unwrap()
 }
 
@@ -64,10 +64,26 @@ async fn w41_a_silent_address_does_not_hold_up_the_next() {
     let alive = echoing().await;
     let dialer = leading_to(&direct(), vec![hole.address, alive]);
     let mut stream = dialer.connect(&name(), None).await.unwrap();
-    assert_eq!(port(&stream), alive);
+    assert_eq!(peer(&stream), alive);
     says_back(&mut stream).await.unwrap();
     #[cfg(target_os = "linux")]
     eventually("the loser is closed", || half_open(hole.address) == 0).await;
+}
+
+#[tokio::test]
+async fn w41_ipv6_goes_first_and_where_there_is_none_ipv4_takes_its_place() {
+    let four = echoing().await;
+    let six = TcpListener::bind("[::1]:0").await;
+    let (wanted, addresses) = match &six {
+        Ok(six) => {
+            let six = six.local_addr().unwrap();
+            (six, vec![four, six])
+        }
+        // This machine has no IPv6: a dial to it must fail, and cost nothing.
+        Err(_) => (four, vec![four, SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 9))]),
+    };
+    let stream = leading_to(&direct(), addresses).connect(&name(), None).await.unwrap();
+    assert_eq!(peer(&stream), wanted);
 }
 
 #[tokio::test]
@@ -78,7 +94,7 @@ async fn w41_a_failed_address_starts_the_next_at_once() {
     let (attempt_delay, tcp_timeout) = (Duration::from_secs(2), Duration::from_millis(1_900));
     let config = StreamConfig { attempt_delay, tcp_timeout, ..direct() };
     let stream = leading_to(&config, vec![one, two, alive]).connect(&name(), None).await.unwrap();
-    assert_eq!(port(&stream), alive);
+    assert_eq!(peer(&stream), alive);
 }
 
 #[tokio::test]
@@ -106,7 +122,7 @@ async fn w41_the_name_is_resolved_anew_by_every_dial() {
     };
     let dialer = Dialer { resolver: Resolver::Scripted(Arc::new(script)), ..dialer(&direct()) };
     for wanted in [first, second] {
-        assert_eq!(port(&dialer.connect(&name(), None).await.unwrap()), wanted);
+        assert_eq!(peer(&dialer.connect(&name(), None).await.unwrap()), wanted);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }

@@ -148,7 +148,7 @@ async fn a_proxy_that_is_away_is_named_in_the_error() {
     let dialer = dialer(&through(&format!("http://{address}")));
     let error = dialer.connect(&target(), None).await.unwrap_err();
     assert_eq!(error.outcome, Outcome::TRANSIENT);
-    assert_eq!(error.to_string(), format!("{address} cannot be reached"));
+    assert_eq!(error.to_string(), format!("the proxy {address} cannot be reached"));
 }
 
 /// What a SOCKS proxy does.

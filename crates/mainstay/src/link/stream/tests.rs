@@ -40,9 +40,9 @@ async fn listener(host: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address that nobody listens at.
-async fn deserted(host: &str) -> SocketAddr {
-    listener(host).await.1
+/// An address that nobody listens at: no other test uses this host.
+async fn deserted() -> SocketAddr {
+    listener("127.0.0.9").await.1
 }
 
 /// A listener that answers no further SYN, because its line is full.

@@ -88,18 +88,22 @@ async fn w41_ipv6_goes_first_and_where_there_is_none_ipv4_takes_its_place() {
 
 #[tokio::test]
 async fn w41_a_failed_address_starts_the_next_at_once() {
-    let (one, two) = (deserted("127.0.0.1").await, deserted("127.0.0.2").await);
+    let mut addresses = Vec::new();
+    for _ in 0..20 {
+        addresses.push(deserted().await);
+    }
     let alive = echoing().await;
-    // Had they to wait for the attempt delay, the deadline of the phase would come first.
-    let (attempt_delay, tcp_timeout) = (Duration::from_secs(2), Duration::from_millis(1_900));
-    let config = StreamConfig { attempt_delay, tcp_timeout, ..direct() };
-    let stream = leading_to(&config, vec![one, two, alive]).connect(&name(), None).await.unwrap();
+    addresses.push(alive);
+    // Had each to wait for the attempt delay, the deadline of the phase would come first.
+    let config =
+        StreamConfig { attempt_delay: Duration::from_secs(2), tcp_timeout: LONG, ..direct() };
+    let stream = leading_to(&config, addresses).connect(&name(), None).await.unwrap();
     assert_eq!(peer(&stream), alive);
 }
 
 #[tokio::test]
 async fn when_no_address_can_be_reached_the_error_says_so() {
-    let (one, two) = (deserted("127.0.0.1").await, deserted("127.0.0.2").await);
+    let (one, two) = (deserted().await, deserted().await);
     let dialer = leading_to(&direct(), vec![one, two]);
     let error = dialer.connect(&name(), None).await.unwrap_err();
     assert_eq!(error.outcome, Outcome::TRANSIENT);
@@ -167,7 +171,8 @@ async fn w11_tls_that_hangs_ends_at_its_own_deadline_and_closes() {
 async fn w12_a_dial_that_is_dropped_closes_every_socket() {
     let holes = [BlackHole::new("127.0.0.1").await, BlackHole::new("127.0.0.2").await];
     let addresses: Vec<SocketAddr> = holes.iter().map(|hole| hole.address).collect();
-    let dialer = leading_to(&direct(), addresses.clone());
+    let config = StreamConfig { tcp_timeout: LONG * 2, user_timeout: None, ..direct() };
+    let dialer = leading_to(&config, addresses.clone());
     let target = name();
     let mut dial = Box::pin(dialer.connect(&target, None));
     let open = || addresses.iter().map(|&address| half_open(address)).sum::<usize>();

@@ -144,7 +144,7 @@ async fn w11_a_proxy_that_hangs_ends_at_its_own_deadline_and_is_closed() {
 
 #[tokio::test]
 async fn a_proxy_that_is_away_is_named_in_the_error() {
-    let address = deserted("127.0.0.1").await;
+    let address = deserted().await;
     let dialer = dialer(&through(&format!("http://{address}")));
     let error = dialer.connect(&target(), None).await.unwrap_err();
     assert_eq!(error.outcome, Outcome::TRANSIENT);

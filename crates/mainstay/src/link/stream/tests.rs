@@ -17,8 +17,16 @@ fn authority(address: SocketAddr) -> Authority {
     Authority::new(&address.ip().to_string(), address.port()).unwrap()
 }
 
+/// Without a proxy, and more patient than the default.
 fn direct() -> StreamConfig {
-    StreamConfig { proxy: Proxy::none(), ..StreamConfig::default() }
+    StreamConfig {
+        name_timeout: LONG,
+        tcp_timeout: LONG,
+        proxy_timeout: LONG,
+        tls_timeout: LONG,
+        proxy: Proxy::none(),
+        ..StreamConfig::default()
+    }
 }
 
 fn dialer(config: &StreamConfig) -> Dialer {

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::*;
 
 fn through(url: &str) -> StreamConfig {
-    StreamConfig { proxy: Proxy::parse(url).unwrap(), ..StreamConfig::default() }
+    StreamConfig { proxy: Proxy::parse(url).unwrap(), ..direct() }
 }
 
 /// A name that only a proxy could know.

@@ -37,6 +37,9 @@ mod manager;
 #[cfg(feature = "http")]
 mod pool;
 mod shared;
+#[cfg(feature = "websocket")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket transport is its first caller"))]
+mod stream;
 mod tcp;
 mod transport;
 #[cfg(feature = "websocket")]
@@ -48,13 +51,15 @@ pub use handle::{ConnectError, Link, LinkOptions};
 pub use http::{Bearer, HttpConfig, HttpTransport};
 pub use listener::{LISTENERS_MAX, ListenError, Listener};
 pub use mainstay_core::link::{
-    CircuitConfig, Event as What, FailReason, Generation, HealthConfig, HealthOverrides,
-    LinkConfig, LinkOverrides, LinkStats, LinkView, ReadyState, ReconnectConfig,
-    ReconnectOverrides, StateName, SuspendReason,
+    CircuitConfig, EndpointStrategy, EndpointView, EndpointsConfig, Event as What, FailReason,
+    Generation, HealthConfig, HealthOverrides, LinkConfig, LinkOverrides, LinkStats, LinkView,
+    ReadyState, ReconnectConfig, ReconnectOverrides, StateName, SuspendReason,
 };
 pub use manager::{LinkManager, ManageError, ManagerConfig};
 #[cfg(feature = "http")]
 pub use pool::PoolStats;
 pub use shared::{SharedError, SharedLink};
+#[cfg(feature = "websocket")]
+pub use stream::{Alpn, Identity, Proxy, Roots, StreamConfig, TlsConfig};
 pub use tcp::{TcpProbe, TcpTransport};
 pub use transport::{DialError, Transport};

@@ -38,10 +38,10 @@ mod manager;
 mod pool;
 mod shared;
 #[cfg(feature = "websocket")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket transport is its first caller"))]
 mod stream;
 mod tcp;
 mod transport;
+mod wake;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 

@@ -170,6 +170,7 @@ async fn within<T>(
 
 impl Stream {
     /// The TCP connection below.
+    #[cfg(test)]
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,

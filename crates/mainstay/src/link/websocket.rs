@@ -38,9 +38,10 @@ mod receipt;
 mod socket;
 mod stats;
 mod subscriptions;
+mod targets;
 mod transport;
 
-pub use config::{Classify, Ending, IncomingConfig, Slow, WebSocketConfig};
+pub use config::{Classify, Ending, Guard, IncomingConfig, Slow, WebSocketConfig};
 pub use handle::{
     Incoming, Missed, Outgoing, RejectReason, Rejected, SendError, SendStatus, WebSocket,
 };

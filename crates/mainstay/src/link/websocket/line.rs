@@ -17,7 +17,7 @@ use super::stats::SocketStats;
 use crate::clock;
 
 /// Messages that a queue keeps room for.
-const KEPT: usize = 16;
+pub(super) const KEPT: usize = 64;
 
 /// Called with each message, by the link's own task.
 pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
@@ -164,24 +164,19 @@ impl Line {
     pub(super) async fn put_waiting(&self, mut message: Message, key: Option<u64>) -> Took {
         loop {
             // Only who finds no room listens for it, and then looks again.
-            match self.put(message, key) {
-                Took::Full(back) => message = back,
-                took => return took,
-            }
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             if !self.awaits_room() {
                 return Took::Full(message);
             }
-            match self.put(message, key) {
-                Took::Full(back) => message = back,
-                took @ (Took::Taken { .. }
-                | Took::Dropped
-                | Took::TooLarge(_)
-                | Took::NotConnected(_)
-                | Took::Failed(_)
-                | Took::Stopped(_)) => return took,
-            }
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             room.await;
         }
     }
@@ -221,15 +216,19 @@ impl Line {
         self.lock().receipts.of(seq)
     }
 
-    /// The next message that came, or how many were lost before it.
-    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Message, u64>>> {
+    /// Moves all messages that came into `taken`, which is empty, and answers how many were lost
+    /// before them. None when there are no more for ever.
+    pub(super) fn poll_take(
+        &self,
+        taken: &mut VecDeque<Message>,
+        context: &Context<'_>,
+    ) -> Poll<Option<u64>> {
         let mut inner = self.lock();
         let missed = std::mem::take(&mut inner.inbound.missed);
-        if missed > 0 {
-            return Poll::Ready(Some(Err(missed)));
-        }
-        if let Some(message) = inner.inbound.pop() {
-            return Poll::Ready(Some(Ok(message)));
+        if missed > 0 || !inner.inbound.queue.is_empty() {
+            inner.inbound.bytes = 0;
+            std::mem::swap(&mut inner.inbound.queue, taken);
+            return Poll::Ready(Some(missed));
         }
         if inner.phase == Phase::Stopped {
             return Poll::Ready(None);
@@ -475,6 +474,19 @@ impl Line {
     }
 }
 
+/// The message that found no room, or what became of it.
+fn full(took: Took) -> Result<Message, Took> {
+    match took {
+        Took::Full(message) => Ok(message),
+        took @ (Took::Taken { .. }
+        | Took::Dropped
+        | Took::TooLarge(_)
+        | Took::NotConnected(_)
+        | Took::Failed(_)
+        | Took::Stopped(_)) => Err(took),
+    }
+}
+
 impl Inner {
     fn put(&mut self, message: Message, key: Option<u64>) -> Took {
         let now = match self.phase {
@@ -573,9 +585,6 @@ impl Inbound {
     fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.len();
-        if self.queue.is_empty() && self.queue.capacity() > 4 * KEPT {
-            self.queue.shrink_to(KEPT);
-        }
         Some(message)
     }
 }

@@ -39,8 +39,11 @@ pub(super) struct Pump {
     data_at: Instant,
     /// When this connection is to be replaced.
     replace_at: Option<Instant>,
+    /// When a better endpoint is to be tried.
+    return_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     bye: Bye,
+    asked_to_return: bool,
 }
 
 struct Old {
@@ -96,8 +99,10 @@ impl Pump {
             flushed: Seq(0),
             data_at: now,
             replace_at,
+            return_at: None,
             timer: None,
             bye: Bye::Unsaid,
+            asked_to_return: false,
         }
     }
 
@@ -108,6 +113,11 @@ impl Pump {
         self.old = Some(Old { socket: old, until, bye: Bye::Unsaid });
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
         (self.timer, self.bye) = (None, Bye::Unsaid);
+    }
+
+    /// When a better endpoint is to be tried.
+    pub(super) const fn return_at(&mut self, at: Option<Instant>) {
+        self.return_at = at;
     }
 
     /// Serves until there is something to say.
@@ -189,6 +199,11 @@ impl Pump {
             self.replace_at = None;
             return Poll::Ready(Said::Replace);
         }
+        if self.return_at.is_some_and(|at| at <= now) && !self.asked_to_return {
+            self.asked_to_return = true;
+            return Poll::Ready(Said::Replace);
+        }
+        self.asked_to_return &= self.return_at.is_some_and(|at| at <= now);
         let idle_at = self.config.data_idle.map(|limit| self.data_at.after(limit));
         if idle_at.is_some_and(|at| at <= now) {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
@@ -205,7 +220,9 @@ impl Pump {
             return Poll::Pending;
         }
         let drained_at = self.old.as_ref().map(|old| old.until);
-        let next = [self.replace_at, idle_at, retry_at, drained_at].into_iter().flatten().min();
+        let return_at = self.return_at.filter(|_| !self.asked_to_return);
+        let next =
+            [self.replace_at, return_at, idle_at, retry_at, drained_at].into_iter().flatten().min();
         self.sleep(next, context);
         Poll::Pending
     }

@@ -13,11 +13,12 @@ use tokio::sync::Notify;
 use super::config::{Slow, WebSocketConfig};
 use super::message::Message;
 use super::receipt::{Receipt, Receipts};
+use super::socket::Broken;
 use super::stats::SocketStats;
 use crate::clock;
 
 /// Messages that a queue keeps room for.
-pub(super) const KEPT: usize = 64;
+pub(super) const KEPT: usize = 16;
 
 /// Called with each message, by the link's own task.
 pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
@@ -357,6 +358,7 @@ impl Line {
     pub(super) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
         let mut inner = self.lock();
         inner.now = now;
+        inner.expire(now);
         if heard {
             inner.heard = Some(now);
         }
@@ -367,26 +369,35 @@ impl Line {
         Some(inner.ping.nonce)
     }
 
-    /// Takes a message to be written; when there is none, the next to be sent wakes the pump.
-    pub(super) fn take(&self, context: &Context<'_>) -> Option<(Seq, Message)> {
-        let (taken, awaited) = {
-            let mut inner = self.lock();
-            let now = inner.now;
-            inner.expire(now);
-            let taken = inner.outbox.take(now);
-            match &taken {
-                Some((_, message)) => {
-                    inner.stats.sent += 1;
-                    inner.stats.sent_bytes += message.len() as u64;
-                }
-                None => inner.park(context),
-            }
-            (taken, std::mem::take(&mut inner.room_awaited))
-        };
+    /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the
+    /// next to be sent wakes the pump.
+    ///
+    /// `write` only fills a buffer: for as long as it runs, senders wait.
+    pub(super) fn take(
+        &self,
+        count: usize,
+        context: &Context<'_>,
+        mut write: impl FnMut(Seq, Message) -> Result<(), Broken>,
+    ) -> Result<usize, Broken> {
+        let mut taken = 0;
+        let mut inner = self.lock();
+        let (now, mut bytes, mut result) = (inner.now, 0, Ok(()));
+        while taken < count && result.is_ok() {
+            let Some((seq, message)) = inner.outbox.take(now) else {
+                inner.park(context);
+                break;
+            };
+            (taken, bytes) = (taken + 1, bytes + message.len() as u64);
+            result = write(seq, message);
+        }
+        inner.stats.sent += taken as u64;
+        inner.stats.sent_bytes += bytes;
+        let awaited = std::mem::take(&mut inner.room_awaited);
+        drop(inner);
         if awaited {
             self.room.notify_waiters();
         }
-        taken
+        result.map(|()| taken)
     }
 
     /// Whether nothing waits to be written.
@@ -406,27 +417,34 @@ impl Line {
         }
     }
 
-    /// Hands a message that came to the application; [`Line::delivered`] tells it.
-    pub(super) fn deliver(&self, message: Message) -> Result<(), TooSlow> {
-        let call = {
+    /// Hands messages that came, of so many `bytes`, to the application; `messages` is empty
+    /// afterwards.
+    pub(super) fn deliver(
+        &self,
+        messages: &mut VecDeque<Message>,
+        bytes: usize,
+    ) -> Result<(), TooSlow> {
+        let (call, reader) = {
             let mut inner = self.lock();
-            inner.stats.received += 1;
-            inner.stats.received_bytes += message.len() as u64;
+            inner.stats.received += messages.len() as u64;
+            inner.stats.received_bytes += bytes as u64;
             match &inner.inbound.call {
-                Some(call) => call.clone(),
-                None => return inner.inbound.push(message),
+                Some(call) => (Some(call.clone()), None),
+                None => {
+                    inner.inbound.take(messages, bytes)?;
+                    (None, inner.inbound.reader.take())
+                }
             }
         };
-        if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
-            tracing::error!("a listener for messages panicked");
+        reader.into_iter().for_each(Waker::wake);
+        if let Some(call) = call {
+            for message in messages.drain(..) {
+                if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
+                    tracing::error!("a listener for messages panicked");
+                }
+            }
         }
         Ok(())
-    }
-
-    /// Wakes the reader: messages were handed over.
-    pub(super) fn delivered(&self) {
-        let reader = self.lock().inbound.reader.take();
-        reader.into_iter().for_each(Waker::wake);
     }
 
     /// A pong came.
@@ -552,10 +570,21 @@ impl Inbound {
         }
     }
 
-    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
+    fn take(&mut self, messages: &mut VecDeque<Message>, bytes: usize) -> Result<(), TooSlow> {
         if self.reader_gone {
+            messages.clear();
             return Ok(());
         }
+        if self.queue.is_empty() && messages.len() <= self.messages_max && bytes <= self.bytes_max {
+            // The usual case: the reader has taken what came before.
+            self.bytes = bytes;
+            std::mem::swap(&mut self.queue, messages);
+            return Ok(());
+        }
+        messages.drain(..).try_for_each(|message| self.push(message))
+    }
+
+    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
         while !self.queue.is_empty()
             && (self.queue.len() >= self.messages_max
                 || self.bytes + message.len() > self.bytes_max)

@@ -1,5 +1,6 @@
 //! Moves the messages of one connection: in, out, and one flush for all that came together.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::config::{Ending, WebSocketConfig};
 use super::ending::{closed_as, ended};
-use super::line::Line;
+use super::line::{KEPT, Line, TooSlow};
+use super::message::Message;
 use super::socket::{Broken, Frame, Socket};
 use crate::clock;
 use crate::link::transport::DialError;
@@ -44,6 +46,8 @@ pub(super) struct Pump {
     timer: Option<Pin<Box<Sleep>>>,
     bye: Bye,
     asked_to_return: bool,
+    /// Messages on their way to the application; empty between turns.
+    arrived: VecDeque<Message>,
 }
 
 struct Old {
@@ -103,6 +107,7 @@ impl Pump {
             timer: None,
             bye: Bye::Unsaid,
             asked_to_return: false,
+            arrived: VecDeque::new(),
         }
     }
 
@@ -249,15 +254,13 @@ impl Pump {
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
-        let mut wrote = false;
-        for _ in 0..BATCH {
-            let Some((seq, message)) = self.line.take(context) else { break };
+        let Self { line, socket, started, .. } = self;
+        let count = line.take(BATCH, context, |seq, message| {
             // It is taken: if the socket breaks at it, it is unknown.
-            self.started = seq;
-            self.socket.start_send(Frame::Message(message))?;
-            wrote = true;
-        }
-        Ok(wrote)
+            *started = seq;
+            socket.start_send(Frame::Message(message))
+        })?;
+        Ok(count > 0)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -271,7 +274,7 @@ impl Pump {
 
     /// Reads a batch of messages and hands it over.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
-        let (read, count) = read(&mut *self.socket, &self.line, context);
+        let (read, count) = read(&mut *self.socket, &self.line, &mut self.arrived, context);
         if count > 0 {
             self.data_at = now;
         }
@@ -285,7 +288,7 @@ impl Pump {
         let over = old.until <= now
             || matches!(closed, Poll::Ready(Err(_)))
             || loop {
-                match read(&mut *old.socket, &self.line, context).0 {
+                match read(&mut *old.socket, &self.line, &mut self.arrived, context).0 {
                     Read::More => {}
                     Read::Idle => break false,
                     Read::Closed(..) | Read::Broken(_) => break true,
@@ -334,20 +337,23 @@ fn close(
 }
 
 /// Reads some messages from `socket` and hands them over; answers how many there were.
-fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Read, usize) {
-    let mut count = 0;
+fn read(
+    socket: &mut dyn Socket,
+    line: &Line,
+    arrived: &mut VecDeque<Message>,
+    context: &mut Context<'_>,
+) -> (Read, usize) {
+    let mut bytes = 0;
     let read = loop {
-        if count == BATCH {
+        if arrived.len() == BATCH {
             break Read::More;
         }
         match socket.poll_recv(context) {
             Poll::Pending => break Read::Idle,
             Poll::Ready(Err(broken)) => break Read::Broken(broken),
             Poll::Ready(Ok(Frame::Message(message))) => {
-                count += 1;
-                if line.deliver(message).is_err() {
-                    break too_slow(socket, context);
-                }
+                bytes += message.len();
+                arrived.push_back(message);
             }
             Poll::Ready(Ok(Frame::Pong(payload))) => line.pong(&payload),
             // Answered by the socket with the next flush.
@@ -355,10 +361,18 @@ fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Rea
             Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
         }
     };
-    if count > 0 {
-        line.delivered();
+    let count = arrived.len();
+    if count == 0 {
+        return (read, 0);
     }
-    (read, count)
+    let delivered = line.deliver(arrived, bytes);
+    if arrived.capacity() > KEPT {
+        arrived.shrink_to(KEPT);
+    }
+    match delivered {
+        Ok(()) => (read, count),
+        Err(TooSlow) => (too_slow(socket, context), count),
+    }
 }
 
 /// Gives a connection up because its messages are not taken.

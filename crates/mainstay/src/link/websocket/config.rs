@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -12,10 +12,7 @@ use super::opening::Handshake;
 use super::provide::Provider;
 use super::subscriptions::Subscriptions;
 use crate::gate::{Gate, Gates, RegistryError};
-use crate::link::stream::{StreamConfig, TlsConfig};
-
-/// Reading the environment for every link would cost time and memory.
-static STREAM: LazyLock<StreamConfig> = LazyLock::new(StreamConfig::default);
+use crate::link::stream::{StreamConfig, Tls, TlsConfig};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -137,21 +134,19 @@ impl Ending<'_> {
 /// A dial that a gate rejects opens no socket and uses up no attempt; a half-open breaker lets one
 /// dial through, of all links that share it.
 #[derive(Clone, Debug)]
-pub struct Guard {
-    gates: Gates,
-    config: GateConfig,
-}
+pub struct Guard(Arc<(Gates, GateConfig)>);
 
 impl Guard {
     /// Over the gates of `gates`, which are named after their endpoint, such as
     /// `wss://example.org:443`, and made under `config` when they are first needed.
     #[must_use]
-    pub const fn new(gates: Gates, config: GateConfig) -> Self {
-        Self { gates, config }
+    pub fn new(gates: Gates, config: GateConfig) -> Self {
+        Self(Arc::new((gates, config)))
     }
 
     pub(super) fn gate(&self, origin: &str) -> Result<Gate, RegistryError> {
-        self.gates.get_or_create(origin, &self.config)
+        let (gates, config) = &*self.0;
+        gates.get_or_create(origin, config)
     }
 }
 
@@ -179,7 +174,7 @@ impl Default for WebSocketConfig {
             url: String::new(),
             more_urls: Vec::new(),
             endpoints: EndpointsConfig::default(),
-            stream: STREAM.clone(),
+            stream: StreamConfig::process().clone(),
             tls: TlsConfig::default(),
             guard: None,
             headers: HeaderMap::new(),
@@ -216,14 +211,6 @@ impl WebSocketConfig {
         Self { url: url.into(), ..Self::default() }
     }
 
-    /// What an ending means here.
-    pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
-        match &self.classify {
-            Some(Classify(decide)) => decide(ending),
-            None => ending.reaction(),
-        }
-    }
-
     /// Checks what stands for itself.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         duration_from("provider_timeout", self.provider_timeout, MILLISECOND)?;
@@ -245,5 +232,71 @@ impl WebSocketConfig {
             }
         }
         Ok(())
+    }
+
+    /// What is needed while the link lives; the rest is in other hands by then.
+    pub(super) fn rules(self) -> Rules {
+        let tls = (self.tls != TlsConfig::default()).then(|| Box::new(self.tls));
+        Rules {
+            headers: (!self.headers.is_empty()).then(|| Box::new(self.headers)),
+            subprotocols: self.subprotocols.join(", ").into(),
+            provider: self.provider,
+            provider_timeout: self.provider_timeout,
+            upgrade_timeout: self.upgrade_timeout,
+            handshake: self.handshake,
+            handshake_timeout: self.handshake_timeout,
+            subscriptions: self.subscriptions,
+            message_max: self.message_max,
+            data_idle: self.data_idle,
+            max_age: self.max_age,
+            allow_plain: self.allow_plain,
+            redirects: self.redirects,
+            classify: self.classify,
+            limiter: self.limiter,
+            guard: self.guard,
+            tls,
+        }
+    }
+}
+
+/// A checked [`WebSocketConfig`], as small as it gets: every idle link holds one.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) headers: Option<Box<HeaderMap>>,
+    pub(super) subprotocols: Box<str>,
+    pub(super) provider: Option<Provider>,
+    pub(super) provider_timeout: Duration,
+    pub(super) upgrade_timeout: Duration,
+    pub(super) handshake: Option<Handshake>,
+    pub(super) handshake_timeout: Duration,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) message_max: usize,
+    pub(super) data_idle: Option<Duration>,
+    pub(super) max_age: Option<Duration>,
+    pub(super) allow_plain: bool,
+    pub(super) redirects: u8,
+    pub(super) limiter: HandshakeLimiter,
+    pub(super) guard: Option<Guard>,
+    classify: Option<Classify>,
+    /// None: the default.
+    tls: Option<Box<TlsConfig>>,
+}
+
+impl Rules {
+    /// What TLS is spoken with.
+    pub(super) fn tls(&self) -> Result<Tls, ConfigError> {
+        let made = match &self.tls {
+            Some(config) => Tls::new(config),
+            None => Tls::of(&TlsConfig::default()),
+        };
+        made.map_err(|error| error.within("tls"))
+    }
+
+    /// What an ending means here.
+    pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
+        match &self.classify {
+            Some(Classify(decide)) => decide(ending),
+            None => ending.reaction(),
+        }
     }
 }

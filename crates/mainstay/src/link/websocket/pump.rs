@@ -12,7 +12,7 @@ use mainstay_core::time::Instant;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::config::{Ending, WebSocketConfig};
+use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
 use super::line::{KEPT, Line, TooSlow};
 use super::message::Message;
@@ -29,7 +29,7 @@ const TOO_SLOW: (u16, &str) = (1008, "too slow");
 
 /// One connection that serves, and perhaps an earlier one that is drained.
 pub(super) struct Pump {
-    config: Arc<WebSocketConfig>,
+    config: Arc<Rules>,
     line: Arc<Line>,
     socket: Box<dyn Socket>,
     /// An earlier connection: what it still says comes before what this one says.
@@ -83,11 +83,7 @@ pub(super) enum Said {
 }
 
 impl Pump {
-    pub(super) fn new(
-        config: Arc<WebSocketConfig>,
-        line: Arc<Line>,
-        socket: Box<dyn Socket>,
-    ) -> Self {
+    pub(super) fn new(config: Arc<Rules>, line: Arc<Line>, socket: Box<dyn Socket>) -> Self {
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
             let tenth = mainstay_core::time::nanos(age) / 10;

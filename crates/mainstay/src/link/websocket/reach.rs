@@ -8,11 +8,12 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, SEC_WEBSOCKE
 use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 use tokio::time::timeout;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig as Buffers;
 use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::address::Address;
 use super::config::Ending;
@@ -28,7 +29,7 @@ use crate::link::transport::DialError;
 use crate::retry_after::retry_after;
 
 /// Bytes read at a time. Small, because every idle connection holds them.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 /// Bytes written together before the operating system gets them.
 const WRITE_BUFFER: usize = 16 * 1024;
 
@@ -138,6 +139,9 @@ impl WebSocketTransport {
             upgraded.map_err(|error| self.upgrade_failed(error, address, tls))?;
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
+        // Made anew, without the buffer in which the answer was read; what came behind it is kept.
+        let stream = socket.into_inner();
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(buffers)).await;
         Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
     }
 
@@ -146,7 +150,9 @@ impl WebSocketTransport {
         let request = address.uri().clone().into_client_request();
         let mut request = request.map_err(|error| bad("the address").because(error))?;
         let headers = request.headers_mut();
-        add(headers, &self.config.headers);
+        if let Some(more) = &self.config.headers {
+            add(headers, more);
+        }
         add(headers, &offer.headers);
         if let Some(token) = &offer.token {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
@@ -155,7 +161,7 @@ impl WebSocketTransport {
             headers.insert(AUTHORIZATION, value);
         }
         if !self.config.subprotocols.is_empty() {
-            let names = HeaderValue::try_from(self.config.subprotocols.join(", "));
+            let names = HeaderValue::try_from(&*self.config.subprotocols);
             let names = names.map_err(|_| bad("the subprotocols"))?;
             headers.insert(SEC_WEBSOCKET_PROTOCOL, names);
         }

@@ -9,7 +9,7 @@ use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
 use super::address::Address;
-use super::config::WebSocketConfig;
+use super::config::{Rules, WebSocketConfig};
 use crate::clock;
 use crate::gate::{Gate, Permit};
 use crate::link::stream::Tls;
@@ -19,8 +19,8 @@ use crate::link::transport::DialError;
 pub(super) struct Targets {
     all: Box<[Address]>,
     /// None when there is only one.
-    endpoints: Option<Mutex<Endpoints>>,
-    tls: OnceLock<Tls>,
+    endpoints: Option<Box<Mutex<Endpoints>>>,
+    tls: OnceLock<Box<Tls>>,
 }
 
 /// An endpoint that is being dialled.
@@ -51,20 +51,21 @@ impl Targets {
             .collect::<Result<_, _>>()?;
         let several = Endpoints::new(all.len(), &config.endpoints, clock::draw())
             .map_err(|error| error.within("endpoints"))?;
-        let endpoints = (all.len() > 1).then(|| Mutex::new(several));
-        let targets = Self { all, endpoints, tls: OnceLock::new() };
-        if targets.all.iter().any(|address| address.tls) {
-            targets.tls(config)?;
-        }
-        Ok(targets)
+        let endpoints = (all.len() > 1).then(|| Box::new(Mutex::new(several)));
+        Ok(Self { all, endpoints, tls: OnceLock::new() })
+    }
+
+    /// Whether any of them speaks TLS.
+    pub(super) fn any_tls(&self) -> bool {
+        self.all.iter().any(|address| address.tls)
     }
 
     /// What TLS is spoken with; made when it is first needed.
-    pub(super) fn tls(&self, config: &WebSocketConfig) -> Result<&Tls, ConfigError> {
+    pub(super) fn tls(&self, rules: &Rules) -> Result<&Tls, ConfigError> {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let tls = Tls::of(&config.tls).map_err(|error| error.within("tls"))?;
+        let tls = Box::new(rules.tls()?);
         Ok(self.tls.get_or_init(|| tls))
     }
 
@@ -78,7 +79,7 @@ impl Targets {
 
     /// The endpoint to dial: the one in use.
     pub(super) fn choose(&self) -> Choice {
-        let index = self.endpoints.as_ref().map_or(0, |endpoints| lock(endpoints).current());
+        let index = self.endpoints.as_deref().map_or(0, |endpoints| lock(endpoints).current());
         Choice { index, begun: clock::now(), returns: false }
     }
 
@@ -86,7 +87,7 @@ impl Targets {
     /// use.
     pub(super) fn choose_another(&self) -> Choice {
         let now = clock::now();
-        let due = self.endpoints.as_ref().and_then(|endpoints| lock(endpoints).probe_due(now));
+        let due = self.endpoints.as_deref().and_then(|endpoints| lock(endpoints).probe_due(now));
         match due {
             Some(index) => Choice { index, begun: now, returns: true },
             None => self.choose(),
@@ -127,7 +128,7 @@ impl Targets {
 
     /// When a preferred endpoint is to be tried again.
     pub(super) fn return_at(&self) -> Option<Instant> {
-        lock(self.endpoints.as_ref()?).deadline()
+        lock(self.endpoints.as_deref()?).deadline()
     }
 
     fn moved(&self, from: usize, to: usize) {
@@ -147,7 +148,7 @@ pub(super) struct Guarded(Option<Permit>);
 
 impl Guarded {
     /// Asks the breaker of the endpoint at `address`, if there is one.
-    pub(super) fn admit(config: &WebSocketConfig, address: &Address) -> Result<Self, DialError> {
+    pub(super) fn admit(config: &Rules, address: &Address) -> Result<Self, DialError> {
         let Some(guard) = &config.guard else { return Ok(Self(None)) };
         let gate = guard.gate(&address.origin()).map_err(|error| {
             DialError::new(Outcome::TRANSIENT, "no gate for the endpoint").because(error)

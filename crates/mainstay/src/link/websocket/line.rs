@@ -44,7 +44,7 @@ struct Inner {
     now: Instant,
     heard: Option<Instant>,
     ping: Ping,
-    stats: SocketStats,
+    counts: Counts,
     /// Whether somebody waits for room, or for what becomes of a message.
     room_awaited: bool,
     settled_awaited: bool,
@@ -75,6 +75,16 @@ struct Inbound {
     reader: Option<Waker>,
     reader_gone: bool,
     call: Option<OnMessage>,
+}
+
+/// Those of [`SocketStats`] that are counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    sent: u64,
+    sent_bytes: u64,
+    received: u64,
+    received_bytes: u64,
+    dropped: u64,
 }
 
 /// Our own ping: there is one, or none.
@@ -130,7 +140,7 @@ impl Line {
             now: Instant::from_nanos(0),
             heard: None,
             ping: Ping::default(),
-            stats: SocketStats::default(),
+            counts: Counts::default(),
             room_awaited: false,
             settled_awaited: false,
         };
@@ -269,12 +279,18 @@ impl Line {
 
     pub(super) fn stats(&self) -> SocketStats {
         let inner = self.lock();
-        let mut stats = inner.stats;
-        stats.queued = inner.outbox.len() as u64;
-        stats.queued_bytes = inner.outbox.bytes();
-        stats.missed = inner.inbound.missed_ever;
-        stats.waiting = inner.inbound.queue.len() as u64;
-        stats
+        let Counts { sent, sent_bytes, received, received_bytes, dropped } = inner.counts;
+        SocketStats {
+            sent,
+            sent_bytes,
+            received,
+            received_bytes,
+            dropped,
+            missed: inner.inbound.missed_ever,
+            queued: inner.outbox.len() as u64,
+            queued_bytes: inner.outbox.bytes(),
+            waiting: inner.inbound.queue.len() as u64,
+        }
     }
 
     /// Waits until messages have met their fate, or may have.
@@ -390,8 +406,8 @@ impl Line {
             (taken, bytes) = (taken + 1, bytes + message.len() as u64);
             result = write(seq, message);
         }
-        inner.stats.sent += taken as u64;
-        inner.stats.sent_bytes += bytes;
+        inner.counts.sent += taken as u64;
+        inner.counts.sent_bytes += bytes;
         let awaited = std::mem::take(&mut inner.room_awaited);
         drop(inner);
         if awaited {
@@ -426,8 +442,8 @@ impl Line {
     ) -> Result<(), TooSlow> {
         let (call, reader) = {
             let mut inner = self.lock();
-            inner.stats.received += messages.len() as u64;
-            inner.stats.received_bytes += bytes as u64;
+            inner.counts.received += messages.len() as u64;
+            inner.counts.received_bytes += bytes as u64;
             match &inner.inbound.call {
                 Some(call) => (Some(call.clone()), None),
                 None => {
@@ -520,11 +536,11 @@ impl Inner {
                 for (seq, _) in &gone {
                     self.receipts.dropped(*seq);
                 }
-                self.stats.dropped += gone.len() as u64;
+                self.counts.dropped += gone.len() as u64;
                 Took::Taken { seq, open: self.phase == Phase::Open }
             }
             Put::Dropped(_) => {
-                self.stats.dropped += 1;
+                self.counts.dropped += 1;
                 Took::Dropped
             }
             Put::Rejected(message) if self.outbox.is_empty() => Took::TooLarge(message),
@@ -535,14 +551,14 @@ impl Inner {
     fn expire(&mut self, now: Instant) {
         for (seq, _) in self.outbox.expire(now) {
             self.receipts.dropped(seq);
-            self.stats.dropped += 1;
+            self.counts.dropped += 1;
         }
     }
 
     fn throw_away(&mut self) {
         for (seq, _) in self.outbox.clear() {
             self.receipts.dropped(seq);
-            self.stats.dropped += 1;
+            self.counts.dropped += 1;
         }
     }
 

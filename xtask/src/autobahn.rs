@@ -14,9 +14,14 @@ Runs the Autobahn test suite against the WebSocket link and shows what it found.
 usage: cargo xtask autobahn
 
 The suite needs Python 2.7: either its program `wstest` is on the path, or a `python2.7` with
-`virtualenv`, into which it is installed below target/. It is not part of `cargo xtask test`.
+pip, with which it is installed below target/. It is not part of `cargo xtask test`.
 exit code: 0 nothing failed, 1 something did, 3 there is no Python 2.7 here
 ";
+
+/// Packages of a namespace are found only in a folder of packages.
+const START: &str = "import os, site; site.addsitedir(os.environ['SUITE']); \
+                     from autobahntestsuite.wstest import run; run()";
+const SUITE: &str = "autobahntestsuite==0.8.2";
 
 /// The server of the suite; ended when dropped.
 struct Server(Child);
@@ -30,7 +35,7 @@ impl Drop for Server {
 }
 
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
-    let wstest = wstest(root)?;
+    let mut command = wstest(root)?;
     let folder = PathBuf::from(target_dir(root, "autobahn"));
     let broken = |what: &str| Failure::Environment(format!("{what} in {}", folder.display()));
     std::fs::create_dir_all(&folder).map_err(|_| broken("no folder can be made"))?;
@@ -41,7 +46,6 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
          \"exclude-cases\": [\"12.*\", \"13.*\"], \"exclude-agent-cases\": {{}}}}"
     );
     std::fs::write(folder.join("server.json"), spec).map_err(|_| broken("no file can be made"))?;
-    let mut command = Command::new(&wstest);
     command.args(["-m", "fuzzingserver", "-s", "server.json"]).current_dir(&folder);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
     let server = Server(child.map_err(|_| broken("the suite does not start"))?);
@@ -53,26 +57,39 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     ran
 }
 
-/// The program of the suite, installed if need be.
-fn wstest(root: &Path) -> Result<PathBuf, Failure> {
+/// The command of the suite, installed if need be.
+fn wstest(root: &Path) -> Result<Command, Failure> {
     if succeeds("wstest", &["--help"]) {
-        return Ok("wstest".into());
+        return Ok(Command::new("wstest"));
     }
-    if !succeeds("python2.7", &["--version"]) {
-        return Err(Failure::Environment(
+    let python = python().ok_or_else(|| {
+        Failure::Environment(
             "the Autobahn suite needs Python 2.7, and there is none here: nothing was tested. \
-             Put its `wstest` on the path, or install a `python2.7` with `virtualenv`"
+             Put its `wstest` on the path, or install a `python2.7` with pip"
                 .into(),
-        ));
-    }
+        )
+    })?;
     let home = target_dir(root, "autobahn-python");
-    let program = Path::new(&home).join("bin/wstest");
-    if !program.is_file() {
-        step::run(Command::new("python2.7").args(["-m", "virtualenv", &home]))?;
-        let pip = Path::new(&home).join("bin/pip");
-        step::run(Command::new(pip).args(["install", "autobahntestsuite==0.8.2"]))?;
+    if !Path::new(&home).join("autobahntestsuite").is_dir() {
+        let install = ["-m", "pip", "install", "--quiet", "--target", &home, SUITE];
+        step::run(Command::new(&python).args(install))?;
     }
-    Ok(program)
+    let mut command = Command::new(python);
+    command.args(["-c", START]).env("SUITE", home);
+    Ok(command)
+}
+
+/// A Python 2.7 that runs: on the path, or among those of pyenv.
+fn python() -> Option<PathBuf> {
+    let works = |path: &PathBuf| succeeds(&path.display().to_string(), &["-c", ""]);
+    let on_path = PathBuf::from("python2.7");
+    if works(&on_path) {
+        return Some(on_path);
+    }
+    let root = Command::new("pyenv").arg("root").output().ok()?;
+    let versions = Path::new(String::from_utf8(root.stdout).ok()?.trim()).join("versions");
+    let folders = std::fs::read_dir(versions).ok()?.flatten();
+    folders.map(|folder| folder.path().join("bin/python2.7")).find(works)
 }
 
 fn free_port() -> Option<u16> {

@@ -27,6 +27,7 @@ mod address;
 mod config;
 mod ending;
 mod handle;
+pub(super) mod layer;
 mod limiter;
 mod line;
 mod message;
@@ -41,14 +42,17 @@ mod subscriptions;
 mod transport;
 
 pub use config::{Classify, Ending, IncomingConfig, Slow, WebSocketConfig};
+pub(super) use ending::closed_as;
 pub use handle::{
     Incoming, Missed, Outgoing, RejectReason, Rejected, SendError, SendStatus, WebSocket,
 };
 pub use limiter::{HandshakeConfig, HandshakeLimiter};
 pub use mainstay_core::link::{OutboxConfig, Overflow, Reaction, Seq, Wait};
 pub use message::{Message, Utf8Bytes};
+pub(super) use opening::Said;
 pub use opening::{Handshake, Opening};
 pub use provide::{Ask, Offer, ProvideError, Provider};
 pub use receipt::Receipt;
+pub(super) use receipt::Receipts;
 pub use stats::SocketStats;
 pub use subscriptions::{SUBSCRIPTIONS_MAX, Subscriptions};

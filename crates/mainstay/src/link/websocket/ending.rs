@@ -38,7 +38,7 @@ pub(super) fn closed(code: u16, reason: &str) -> DialError {
 }
 
 /// A connection that the peer closed.
-pub(super) fn closed_as(code: u16, reason: &str, reaction: Reaction) -> DialError {
+pub(in crate::link) fn closed_as(code: u16, reason: &str, reaction: Reaction) -> DialError {
     let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_MAX).collect();
     let what = match reason.as_str() {
         "" => format!("the peer closed with code {code}"),

@@ -11,6 +11,7 @@ use mainstay_core::config::ConfigError;
 use mainstay_core::link::Seq;
 
 use super::config::WebSocketConfig;
+use super::layer::Layer;
 use super::line::{Line, Took};
 use super::message::Message;
 use super::receipt::Receipt;
@@ -113,8 +114,17 @@ impl WebSocket {
         options: LinkOptions,
         config: WebSocketConfig,
     ) -> Result<(Self, Incoming), ConfigError> {
+        Self::open_under(options, config, None)
+    }
+
+    /// The same under a layer, which speaks in place of the application.
+    pub(in crate::link) fn open_under(
+        options: LinkOptions,
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<(Self, Incoming), ConfigError> {
         let subscriptions = config.subscriptions.clone();
-        let transport = Arc::new(WebSocketTransport::new(config)?);
+        let transport = Arc::new(WebSocketTransport::new(config, layer)?);
         let line = transport.line.clone();
         let link = Link::over(options, transport.clone())?;
         // Set once, right here.

@@ -277,6 +277,14 @@ impl Line {
         self.lock().expire(clock::now());
     }
 
+    /// Counts messages that a layer sent or took.
+    pub(super) fn carried(&self, sent: (u64, u64), received: (u64, u64)) {
+        let stats = &mut self.lock().stats;
+        (stats.sent, stats.sent_bytes) = (stats.sent + sent.0, stats.sent_bytes + sent.1);
+        stats.received += received.0;
+        stats.received_bytes += received.1;
+    }
+
     pub(super) fn heard(&self) -> Option<Instant> {
         self.lock().heard
     }

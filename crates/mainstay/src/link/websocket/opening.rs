@@ -2,12 +2,13 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 
 use super::ending::ended;
-use super::message::Message;
+use super::message::{Message, Utf8Bytes};
 use super::socket::{Frame, Socket};
 use crate::link::transport::DialError;
 
@@ -16,6 +17,16 @@ use crate::link::transport::DialError;
 pub struct Opening {
     socket: Box<dyn Socket>,
     subprotocol: Option<String>,
+    /// Which connection of its layer it is.
+    connection: u64,
+}
+
+/// What comes while a connection is being opened.
+#[derive(Debug)]
+pub(in crate::link) enum Said {
+    Message(Message),
+    /// A close code, 1005 when there was none, and the reason.
+    Close(u16, Utf8Bytes),
 }
 
 /// The application's own handshake: what has to be said before anything else, such as who is there.
@@ -56,11 +67,17 @@ impl Handshake {
 
 impl Opening {
     pub(super) const fn new(socket: Box<dyn Socket>, subprotocol: Option<String>) -> Self {
-        Self { socket, subprotocol }
+        Self { socket, subprotocol, connection: 0 }
     }
 
-    pub(super) fn into_socket(self) -> Box<dyn Socket> {
-        self.socket
+    /// The socket, and which connection of its layer it is.
+    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64) {
+        (self.socket, self.connection)
+    }
+
+    /// Names the connection to its layer.
+    pub(in crate::link) const fn number(&mut self, connection: u64) {
+        self.connection = connection;
     }
 
     /// The subprotocol that the peer chose.
@@ -85,14 +102,30 @@ impl Opening {
     ///
     /// [`DialError`] when the connection is gone or was closed: hand it on.
     pub async fn recv(&mut self) -> Result<Message, DialError> {
+        match self.hear().await? {
+            Said::Message(message) => Ok(message),
+            Said::Close(code, reason) => Err(super::ending::closed(code, &reason)),
+        }
+    }
+
+    /// The next message, or the peer's goodbye.
+    pub(in crate::link) async fn hear(&mut self) -> Result<Said, DialError> {
         loop {
             let frame = poll_fn(|context| self.socket.poll_recv(context)).await;
             match frame.map_err(|broken| ended(broken, |ending| ending.reaction()))? {
-                Frame::Message(message) => return Ok(message),
+                Frame::Message(message) => return Ok(Said::Message(message)),
                 Frame::Ping(_) => self.flush().await?,
                 Frame::Pong(_) => {}
-                Frame::Close(code, reason) => return Err(super::ending::closed(code, &reason)),
+                Frame::Close(code, reason) => return Ok(Said::Close(code, reason)),
             }
+        }
+    }
+
+    /// Says goodbye, if that can be done without waiting; the connection is given up in any case.
+    pub(in crate::link) async fn leave(mut self, code: u16, reason: &'static str) {
+        let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
+        if self.socket.start_send(goodbye).is_ok() {
+            drop(poll_fn(|context| Poll::Ready(self.socket.poll_flush(context))).await);
         }
     }
 

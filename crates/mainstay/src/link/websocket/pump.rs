@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use mainstay_core::link::Seq;
+use mainstay_core::link::{Reaction, Seq};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::time::Sleep;
@@ -13,8 +13,10 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::config::{Ending, WebSocketConfig};
 use super::ending::{closed_as, ended};
+use super::layer::{GiveUp, Layer};
 use super::line::{BATCH, Batch, Line};
 use super::message::Message;
+use super::opening::Opening;
 use super::socket::{Broken, Frame, Socket};
 use crate::clock;
 use crate::link::transport::DialError;
@@ -29,6 +31,9 @@ pub(super) struct Pump {
     config: Arc<WebSocketConfig>,
     line: Arc<Line>,
     socket: Box<dyn Socket>,
+    above: Option<Above>,
+    /// What a layer has to say, for the moment.
+    frames: Vec<Message>,
     /// An earlier connection: what it still says comes before what this one says.
     old: Option<Old>,
     /// The last message given to the socket, and the last that was flushed.
@@ -42,8 +47,15 @@ pub(super) struct Pump {
     bye: Bye,
 }
 
+/// The layer above a connection, and which of its connections that is.
+struct Above {
+    layer: Arc<dyn Layer>,
+    connection: u64,
+}
+
 struct Old {
     socket: Box<dyn Socket>,
+    above: Option<Above>,
     until: Instant,
     bye: Bye,
 }
@@ -64,6 +76,8 @@ enum Read {
     More,
     Closed(u16, Utf8Bytes),
     Broken(Broken),
+    /// The layer gives it up.
+    GivenUp(DialError),
 }
 
 /// What a pump has to say.
@@ -78,8 +92,10 @@ impl Pump {
     pub(super) fn new(
         config: Arc<WebSocketConfig>,
         line: Arc<Line>,
-        socket: Box<dyn Socket>,
+        layer: Option<Arc<dyn Layer>>,
+        opening: Opening,
     ) -> Self {
+        let (socket, connection) = opening.into_parts();
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
             let tenth = mainstay_core::time::nanos(age) / 10;
@@ -90,6 +106,8 @@ impl Pump {
             config,
             line,
             socket,
+            above: layer.map(|layer| Above { layer, connection }),
+            frames: Vec::new(),
             old: None,
             started: Seq(0),
             flushed: Seq(0),
@@ -103,8 +121,9 @@ impl Pump {
     /// Puts a new connection in place of the one that served, which is drained until `until`.
     pub(super) fn replace(&mut self, new: Self, until: Instant) {
         let old = std::mem::replace(&mut self.socket, new.socket);
+        let above = std::mem::replace(&mut self.above, new.above);
         // A connection that was still being drained has had its time.
-        self.old = Some(Old { socket: old, until, bye: Bye::Unsaid });
+        self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
         (self.timer, self.bye) = (None, Bye::Unsaid);
     }
@@ -121,7 +140,7 @@ impl Pump {
         }
         self.drain_old(now, context);
         for _ in 0..ROUNDS_MAX {
-            let wrote = match self.write(context) {
+            let wrote = match self.write(now, context) {
                 Ok(wrote) => wrote,
                 Err(broken) => return Poll::Ready(self.over(broken)),
             };
@@ -134,6 +153,7 @@ impl Pump {
                     return Poll::Ready(self.closed(code, &reason, context));
                 }
                 Read::Broken(broken) => return Poll::Ready(self.broke(broken, context)),
+                Read::GivenUp(error) => return Poll::Ready(Said::Over(error)),
             }
         }
         if let Poll::Ready(Err(broken)) = self.flush(context) {
@@ -148,8 +168,9 @@ impl Pump {
         let now = clock::now();
         // It is closing: an error only says that it is closed.
         if self.bye == Bye::Unsaid {
+            self.above.iter().for_each(|above| above.layer.closing(above.connection));
             loop {
-                match self.write(context) {
+                match self.write(now, context) {
                     Ok(true) => {}
                     Ok(false) if self.line.is_drained() => break,
                     Ok(false) => return Poll::Pending,
@@ -169,7 +190,7 @@ impl Pump {
             match self.read(now, context) {
                 Read::More => {}
                 Read::Idle => return Poll::Pending,
-                Read::Closed(..) | Read::Broken(_) => return Poll::Ready(()),
+                Read::Closed(..) | Read::Broken(_) | Read::GivenUp(_) => return Poll::Ready(()),
             }
         }
     }
@@ -204,7 +225,9 @@ impl Pump {
             return Poll::Pending;
         }
         let drained_at = self.old.as_ref().map(|old| old.until);
-        let next = [self.replace_at, idle_at, retry_at, drained_at].into_iter().flatten().min();
+        let said_at = self.above.as_ref().and_then(|above| above.layer.deadline(above.connection));
+        let next = [self.replace_at, idle_at, retry_at, drained_at, said_at];
+        let next = next.into_iter().flatten().min();
         self.sleep(next, context);
         Poll::Pending
     }
@@ -225,12 +248,13 @@ impl Pump {
     }
 
     /// Gives waiting messages to the socket; says whether there were any.
-    fn write(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+    fn write(&mut self, now: Instant, context: &mut Context<'_>) -> Result<bool, Broken> {
         match self.socket.poll_ready(context) {
             Poll::Ready(result) => result?,
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
+        let layered = self.write_frames(now, context)?;
         let mut batch: Batch<(Seq, Message)> = [const { None }; BATCH];
         let count = self.line.take(&mut batch, context);
         // They are taken: if the socket breaks at one of them, all of them are unknown.
@@ -240,7 +264,22 @@ impl Pump {
         for (_, message) in batch.into_iter().take(count).flatten() {
             self.socket.start_send(Frame::Message(message))?;
         }
-        Ok(count > 0)
+        Ok(count > 0 || layered)
+    }
+
+    /// Gives the socket what the layer has to say; says whether that was anything.
+    fn write_frames(&mut self, now: Instant, context: &Context<'_>) -> Result<bool, Broken> {
+        let Some(Above { layer, connection }) = &self.above else { return Ok(false) };
+        layer.take(*connection, now, &mut self.frames, context);
+        if self.frames.is_empty() {
+            return Ok(false);
+        }
+        let bytes = self.frames.iter().map(|message| message.len() as u64).sum();
+        self.line.carried((self.frames.len() as u64, bytes), (0, 0));
+        for message in self.frames.drain(..) {
+            self.socket.start_send(Frame::Message(message))?;
+        }
+        Ok(true)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -254,7 +293,8 @@ impl Pump {
 
     /// Reads a batch of messages and hands it over.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
-        let (read, count) = read(&mut *self.socket, &self.line, context);
+        let above = self.above.as_ref();
+        let (read, count) = read(&mut *self.socket, above, &self.line, now, context);
         if count > 0 {
             self.data_at = now;
         }
@@ -268,10 +308,10 @@ impl Pump {
         let over = old.until <= now
             || matches!(closed, Poll::Ready(Err(_)))
             || loop {
-                match read(&mut *old.socket, &self.line, context).0 {
+                match read(&mut *old.socket, old.above.as_ref(), &self.line, now, context).0 {
                     Read::More => {}
                     Read::Idle => break false,
-                    Read::Closed(..) | Read::Broken(_) => break true,
+                    Read::Closed(..) | Read::Broken(_) | Read::GivenUp(_) => break true,
                 }
             };
         if over {
@@ -282,7 +322,7 @@ impl Pump {
     fn closed(&mut self, code: u16, reason: &str, context: &mut Context<'_>) -> Said {
         // The answer to the goodbye; whether it still can be sent changes nothing.
         drop(self.flush(context));
-        let reaction = self.config.reaction(&Ending::Closed { code, reason });
+        let reaction = self.reaction(&Ending::Closed { code, reason });
         Said::Over(closed_as(code, reason, reaction))
     }
 
@@ -298,7 +338,20 @@ impl Pump {
     }
 
     fn over(&self, broken: Broken) -> Said {
-        Said::Over(ended(broken, |ending| self.config.reaction(ending)))
+        let ours = matches!(broken, Broken::Protocol(..));
+        Said::Over(ended(broken, |ending| {
+            // A code that we gave says nothing about what the layer sent.
+            if ours { self.config.reaction(ending) } else { self.reaction(ending) }
+        }))
+    }
+
+    /// What the peer's ending means here.
+    fn reaction(&self, ending: &Ending<'_>) -> Reaction {
+        let usual = self.config.reaction(ending);
+        match &self.above {
+            Some(Above { layer, connection }) => layer.ended(*connection, ending, usual),
+            None => usual,
+        }
     }
 }
 
@@ -317,7 +370,13 @@ fn close(
 }
 
 /// Reads a batch of messages from `socket` and hands it over; answers how many there were.
-fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Read, usize) {
+fn read(
+    socket: &mut dyn Socket,
+    above: Option<&Above>,
+    line: &Line,
+    now: Instant,
+    context: &mut Context<'_>,
+) -> (Read, usize) {
     let mut batch: Batch<Message> = [const { None }; BATCH];
     let (mut count, mut bytes) = (0, 0);
     let read = loop {
@@ -338,14 +397,28 @@ fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Rea
             Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
         }
     };
-    if count > 0 && line.deliver(&mut batch, count, bytes).is_err() {
-        let (code, reason) = TOO_SLOW;
-        let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
-        if socket.start_send(goodbye).is_ok() {
-            // Best effort: the connection is given up in any case.
-            drop(socket.poll_flush(context));
+    if count == 0 {
+        return (read, count);
+    }
+    if let Some(Above { layer, connection }) = above {
+        line.carried((0, 0), (count as u64, bytes as u64));
+        let mut messages = batch.iter_mut().filter_map(Option::take);
+        if let Err(GiveUp { code, reason, error }) = layer.deliver(*connection, now, &mut messages)
+        {
+            leave(socket, (code, reason), context);
+            return (Read::GivenUp(error), count);
         }
+    } else if line.deliver(&mut batch, count, bytes).is_err() {
+        leave(socket, TOO_SLOW, context);
         return (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count);
     }
     (read, count)
+}
+
+/// Says goodbye if that can be done without waiting: the connection is given up in any case.
+fn leave(socket: &mut dyn Socket, (code, reason): (u16, &'static str), context: &mut Context<'_>) {
+    let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
+    if socket.start_send(goodbye).is_ok() {
+        drop(socket.poll_flush(context));
+    }
 }

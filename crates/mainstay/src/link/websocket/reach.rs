@@ -19,7 +19,7 @@ use super::config::Ending;
 use super::ending::refused;
 use super::opening::Opening;
 use super::provide::{Offer, ProvideError};
-use super::socket::{Metered, Socket, Tungstenite};
+use super::socket::{Metered, Tungstenite};
 use super::transport::WebSocketTransport;
 use crate::clock;
 use crate::link::transport::DialError;
@@ -38,8 +38,10 @@ enum Refused {
 
 impl WebSocketTransport {
     /// A connection over which the application's messages may go.
-    pub(super) async fn reach(&self) -> Result<Box<dyn Socket>, DialError> {
-        let offer = self.offer().await?;
+    pub(super) async fn reach(&self) -> Result<Opening, DialError> {
+        let mut offer = self.offer().await?;
+        // A layer says the token itself, and need not have it said twice.
+        let token = if self.layer.is_some() { offer.token.take() } else { None };
         let mut address = self.address(&offer)?;
         let mut redirects = self.config.redirects;
         let opening = loop {
@@ -59,11 +61,14 @@ impl WebSocketTransport {
             }
         };
         let limit = self.config.handshake_timeout;
-        within(limit, "the application's handshake", self.greet(opening)).await
+        within(limit, "the application's handshake", self.greet(opening, token)).await
     }
 
     /// Says what has to be said before anything that waits: handshake, then subscriptions.
-    async fn greet(&self, opening: Opening) -> Result<Box<dyn Socket>, DialError> {
+    async fn greet(&self, opening: Opening, token: Option<String>) -> Result<Opening, DialError> {
+        if let Some(layer) = &self.layer {
+            return layer.greet(opening, token).await;
+        }
         let mut opening = match &self.config.handshake {
             Some(handshake) => handshake.shake(opening).await?,
             None => opening,
@@ -75,7 +80,7 @@ impl WebSocketTransport {
             }
             opening.flush().await?;
         }
-        Ok(opening.into_socket())
+        Ok(opening)
     }
 
     /// What the provider offers for this attempt.

@@ -11,6 +11,7 @@ use mainstay_core::time::Instant;
 
 use super::address::Address;
 use super::config::WebSocketConfig;
+use super::layer::Layer;
 use super::limiter::Turn;
 use super::line::Line;
 use super::pump::{Pump, Said};
@@ -26,6 +27,8 @@ pub(super) struct WebSocketTransport {
     pub(super) config: Arc<WebSocketConfig>,
     pub(super) line: Arc<Line>,
     pub(super) address: Address,
+    /// What is spoken in place of bare messages.
+    pub(super) layer: Option<Arc<dyn Layer>>,
     /// The connection, while nobody serves it.
     idle: Mutex<Option<Pump>>,
     /// One that is to take over.
@@ -43,17 +46,22 @@ pub(super) struct WebSocketTransport {
 impl Drop for WebSocketTransport {
     fn drop(&mut self) {
         self.line.stop();
+        self.layer.iter().for_each(|layer| layer.stop());
     }
 }
 
 impl WebSocketTransport {
-    pub(super) fn new(config: WebSocketConfig) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<Self, ConfigError> {
         let address = config.check()?;
         let line = Arc::new(Line::new(&config)?);
         Ok(Self {
             config: Arc::new(config),
             line,
             address,
+            layer,
             idle: Mutex::default(),
             standby: Mutex::default(),
             turn: Mutex::default(),
@@ -65,9 +73,10 @@ impl WebSocketTransport {
 
     /// Makes a connection that is ready for messages.
     async fn make(&self) -> Result<Pump, DialError> {
-        let socket = self.reach().await.inspect_err(|error| self.learn(error))?;
+        let opening = self.reach().await.inspect_err(|error| self.learn(error))?;
         self.attempts.store(0, Ordering::Relaxed);
-        Ok(Pump::new(self.config.clone(), self.line.clone(), socket))
+        let layer = self.layer.clone();
+        Ok(Pump::new(self.config.clone(), self.line.clone(), layer, opening))
     }
 
     /// Remembers that the peer wants other credentials.
@@ -177,7 +186,9 @@ impl Transport for WebSocketTransport {
     }
 
     fn entered(&self, state: StateName) {
-        self.line.fail(state == StateName::Failed);
+        let failed = state == StateName::Failed;
+        self.line.fail(failed);
+        self.layer.iter().for_each(|layer| layer.failed(failed));
     }
 
     async fn close(&self) {

@@ -1,0 +1,112 @@
+//! The proof that nothing is lost, at every byte.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mainstay::link::session::{Event, Fate, SessionIncoming};
+use mainstay_fault::{Cut, Direction, Fault, FaultProxy};
+
+use super::{Mood, Server, config, number, open, within};
+
+const MESSAGES: usize = 100;
+/// Runs at a time.
+const LANES: usize = 12;
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// Cuts the first connection at every byte of one direction.
+async fn every_byte(way: Way) {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..LANES {
+        let next = next.clone();
+        lanes.spawn(async move {
+            let server = Server::start(Mood { says: MESSAGES, ..Mood::default() }).await;
+            let proxy = FaultProxy::start(server.address).await.unwrap();
+            let mut cuts = 0;
+            loop {
+                let at_byte = next.fetch_add(1, Ordering::SeqCst);
+                if !run(&server, &proxy, way, at_byte).await {
+                    return cuts;
+                }
+                cuts += 1;
+            }
+        });
+    }
+    let cuts: u64 = lanes.join_all().await.into_iter().sum();
+    // Each message alone has some twenty bytes.
+    assert!(cuts > 20 * MESSAGES as u64, "{cuts} cuts");
+}
+
+/// A whole exchange whose first connection is cut at this byte. Says whether it was cut.
+async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> bool {
+    let before = proxy.stats().accepted;
+    let cut = Some(Cut { at_byte, reset: at_byte % 2 == 0 });
+    let bad = Direction { cut, ..Direction::CLEAR };
+    proxy.set(match way {
+        Way::Up => Fault { up: bad, ..Fault::NONE },
+        Way::Down => Fault { down: bad, ..Fault::NONE },
+    });
+    let (session, mut incoming) = open(config(&format!("ws://{}/", proxy.address())));
+    session.link().begin();
+    let mut last = None;
+    for n in 0..MESSAGES {
+        last = Some(session.send(&number(n)).await.unwrap());
+    }
+    let exchange = async {
+        let heard = hear(&mut incoming, MESSAGES).await;
+        let fate = session.delivered(last.unwrap()).await;
+        (heard, fate)
+    };
+    let mend = async {
+        while proxy.stats().accepted < before + 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        proxy.set(Fault::NONE);
+        std::future::pending::<()>().await;
+    };
+    let what = format!("{way:?} cut at byte {at_byte}");
+    let (heard, fate) = within(&what, async {
+        tokio::select! {
+            done = exchange => done,
+            () = mend => unreachable!("it does not end"),
+        }
+    })
+    .await;
+    let wanted: Vec<String> = (0..MESSAGES).map(|n| n.to_string()).collect();
+    assert_eq!(heard, wanted, "{what}: down");
+    assert_eq!(fate, Fate::Delivered, "{what}");
+    assert_eq!(server.take_processed(), wanted, "{what}: up");
+    assert_eq!(session.stats().unknown, 0, "{what}");
+    let was_cut = proxy.stats().accepted > before + 1;
+    session.shutdown().await;
+    was_cut
+}
+
+/// So many messages.
+async fn hear(incoming: &mut SessionIncoming, count: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        match incoming.recv().await.expect("the link lives") {
+            Event::Message(received) => heard.push(received.payload.as_str().to_owned()),
+            other => panic!("{other:?} after {} messages", heard.len()),
+        }
+    }
+    incoming.done();
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w28_a_cut_at_any_byte_on_the_way_up_loses_and_doubles_nothing() {
+    every_byte(Way::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w28_a_cut_at_any_byte_on_the_way_down_loses_and_doubles_nothing() {
+    every_byte(Way::Down).await;
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mainstay::core::bits::{bits, uniform};
 use mainstay::link::session::{Event, Fate, SessionIncoming};
 use mainstay_fault::{Cut, Direction, Fault, FaultProxy};
 
@@ -109,4 +110,62 @@ async fn w28_a_cut_at_any_byte_on_the_way_up_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn w28_a_cut_at_any_byte_on_the_way_down_loses_and_doubles_nothing() {
     every_byte(Way::Down).await;
+}
+
+/// A whole exchange whose connections are cut again and again, at random.
+async fn soak(seed: u64) {
+    const EACH: usize = 400;
+    let server = Server::start(Mood { says: EACH, ..Mood::default() }).await;
+    let proxy = FaultProxy::start(server.address).await.unwrap();
+    let (session, mut incoming) = open(config(&format!("ws://{}/", proxy.address())));
+    session.link().begin();
+    let spoil = async {
+        for round in 0..24 {
+            // Far enough for a handshake and some messages; sometimes beyond what there is to say.
+            let draw = |lane, most| 500 + uniform(bits(seed, lane, round), most);
+            let cut = |lane| Some(Cut { at_byte: draw(lane, 6_000), reset: round % 3 == 0 });
+            let way = |lane| Direction { cut: cut(lane), ..Direction::CLEAR };
+            let seen = proxy.stats().accepted;
+            proxy.set(Fault { up: way(0), down: way(1), ..Fault::NONE });
+            for _ in 0..uniform(bits(seed, 2, round), 40) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if proxy.stats().accepted > seen {
+                    break;
+                }
+            }
+            if uniform(bits(seed, 3, round), 3) == 0 {
+                proxy.cut_all();
+            }
+        }
+        proxy.set(Fault::NONE);
+    };
+    let send = async {
+        let mut last = None;
+        for n in 0..EACH {
+            last = Some(session.send(&number(n)).await.unwrap());
+            if n % 16 == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        session.delivered(last.unwrap()).await
+    };
+    let what = format!("the soak of seed {seed} to end");
+    let all = async { tokio::join!(spoil, send, hear(&mut incoming, EACH)) };
+    let ((), fate, heard) = within(&what, all).await;
+    let wanted: Vec<String> = (0..EACH).map(|n| n.to_string()).collect();
+    assert_eq!(fate, Fate::Delivered, "seed {seed}");
+    assert_eq!(heard, wanted, "seed {seed}: down");
+    assert_eq!(server.take_processed(), wanted, "seed {seed}: up");
+    assert_eq!((session.stats().unknown, session.stats().restarts), (0, 0), "seed {seed}");
+    assert!(session.stats().resumes > 2, "seed {seed}: {:?}", session.stats());
+    session.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w28_connections_that_are_cut_at_random_lose_and_double_nothing() {
+    let mut seeds = tokio::task::JoinSet::new();
+    for seed in 0..24 {
+        seeds.spawn(soak(seed));
+    }
+    assert_eq!(seeds.join_all().await.len(), 24);
 }

@@ -15,6 +15,7 @@
 //! * **The end is understood.** Close codes and refused upgrades decide whether and when it is
 //!   dialled again ([`Ending`]); credentials are asked for anew before every attempt
 //!   ([`Provider`]).
+//! * **Requests end once.** With their reply, or with a definite error ([`Requests`]).
 //! * **A thousand links are polite.** A limit on handshakes is shared by the whole process
 //!   ([`HandshakeLimiter`]).
 //!
@@ -36,6 +37,7 @@ mod provide;
 mod pump;
 mod reach;
 mod receipt;
+mod requests;
 mod socket;
 mod stats;
 mod subscriptions;
@@ -54,5 +56,6 @@ pub use opening::{Handshake, Opening};
 pub use provide::{Ask, Offer, ProvideError, Provider};
 pub use receipt::Receipt;
 pub(super) use receipt::Receipts;
+pub use requests::{Repeat, RequestError, Requests, RequestsConfig};
 pub use stats::SocketStats;
 pub use subscriptions::{SUBSCRIPTIONS_MAX, Subscriptions};

@@ -47,10 +47,9 @@ pub(crate) async fn next(incoming: &mut SessionIncoming) -> Event {
 
 /// The next thing, which is a message; as text.
 pub(crate) async fn message(incoming: &mut SessionIncoming) -> String {
-    match next(incoming).await {
-        Event::Message(received) => received.payload.as_str().to_owned(),
-        other => panic!("no message, but {other:?}"),
-    }
+    let event = next(incoming).await;
+    let Event::Message(received) = event else { panic!("no message, but {event:?}") };
+    received.payload.as_str().to_owned()
 }
 
 /// Waits for a minute at most.

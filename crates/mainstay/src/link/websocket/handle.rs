@@ -12,7 +12,7 @@ use mainstay_core::link::Seq;
 
 use super::config::WebSocketConfig;
 use super::layer::Layer;
-use super::line::{Line, Took};
+use super::line::{Gone, Line, Took};
 use super::message::Message;
 use super::receipt::Receipt;
 use super::stats::SocketStats;
@@ -168,6 +168,11 @@ impl WebSocket {
     /// Waits until it is known what became of a message that was sent or buffered.
     pub async fn flushed(&self, seq: Seq) -> Receipt {
         self.line.settled(seq).await
+    }
+
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        self.line.gone(seq).await
     }
 
     /// What is known of a message now; none while it waits.

@@ -47,6 +47,8 @@ struct Inner {
     heard: Option<Instant>,
     ping: Ping,
     stats: SocketStats,
+    /// The last message that was written to a connection which is no more.
+    gone: Seq,
 }
 
 /// Whether messages can be sent.
@@ -105,6 +107,17 @@ pub(super) enum Took {
     Stopped(Message),
 }
 
+/// Why no reply to a message will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Its connection is no more.
+    Lost,
+    /// It was never sent.
+    Dropped,
+    /// The link is over.
+    Stopped,
+}
+
 /// Why the pump must give the connection up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooSlow;
@@ -130,6 +143,7 @@ impl Line {
             heard: None,
             ping: Ping::default(),
             stats: SocketStats::default(),
+            gone: Seq(0),
         };
         Ok(Self { inner: Mutex::new(inner), room: Notify::new(), settled: Notify::new() })
     }
@@ -196,6 +210,30 @@ impl Line {
                 }
                 if inner.phase == Phase::Stopped {
                     return Receipt::Dropped;
+                }
+                inner.outbox.deadline().unwrap_or(Instant::MAX)
+            };
+            // Too early is as good as too late: it looks again.
+            drop(tokio::time::timeout_at(clock::to_tokio(expiry), settled).await);
+        }
+    }
+
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let expiry = {
+                let mut inner = self.lock();
+                inner.expire(clock::now());
+                if inner.receipts.of(seq) == Some(Receipt::Dropped) {
+                    return Gone::Dropped;
+                }
+                if inner.gone >= seq {
+                    return Gone::Lost;
+                }
+                if inner.phase == Phase::Stopped {
+                    return Gone::Stopped;
                 }
                 inner.outbox.deadline().unwrap_or(Instant::MAX)
             };
@@ -308,6 +346,7 @@ impl Line {
                 inner.phase = Phase::Down;
             }
             inner.receipts.unknown(started);
+            inner.gone = inner.gone.max(started);
             (inner.heard, inner.pump) = (None, None);
             if !inner.buffers {
                 inner.throw_away();

@@ -47,7 +47,7 @@ async fn every_byte(way: Way) {
 /// A whole exchange whose first connection is cut at this byte. Says whether it was cut.
 async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> bool {
     let before = proxy.stats().accepted;
-    let cut = Some(Cut { at_byte, reset: at_byte % 2 == 0 });
+    let cut = Some(Cut { at_byte, reset: at_byte.is_multiple_of(2) });
     let bad = Direction { cut, ..Direction::CLEAR };
     proxy.set(match way {
         Way::Up => Fault { up: bad, ..Fault::NONE },
@@ -93,10 +93,11 @@ async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> boo
 async fn hear(incoming: &mut SessionIncoming, count: usize) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.len() < count {
-        match incoming.recv().await.expect("the link lives") {
-            Event::Message(received) => heard.push(received.payload.as_str().to_owned()),
-            other => panic!("{other:?} after {} messages", heard.len()),
-        }
+        let event = incoming.recv().await.expect("the link lives");
+        let Event::Message(received) = event else {
+            panic!("{event:?} after {} messages", heard.len());
+        };
+        heard.push(received.payload.as_str().to_owned());
     }
     incoming.done();
     heard

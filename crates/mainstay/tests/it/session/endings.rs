@@ -14,10 +14,9 @@ use super::peer::{Order, bye};
 use super::{Mood, Server, config, message, next, number, open, within};
 
 async fn restarted(incoming: &mut SessionIncoming) -> Restarted {
-    match next(incoming).await {
-        Event::Restarted(restarted) => restarted,
-        other => panic!("no restart, but {other:?}"),
-    }
+    let event = next(incoming).await;
+    let Event::Restarted(restarted) = event else { panic!("no restart, but {event:?}") };
+    restarted
 }
 
 #[tokio::test]
@@ -226,7 +225,7 @@ fn what_a_session_cannot_have_is_named() {
     let config = || SessionConfig::new("ws://127.0.0.1:9", "test", "1");
     let mut shaking = config();
     shaking.socket.handshake = Some(Handshake::new(|opening| async move { Ok(opening) }));
-    let mut subscribed = config();
+    let subscribed = config();
     subscribed.socket.subscriptions.set("a", "b");
     let mut narrow = config();
     narrow.stream.messages = 0;

@@ -11,10 +11,9 @@ fn silent() -> Mood {
 }
 
 async fn restarted(incoming: &mut SessionIncoming) -> Restarted {
-    match next(incoming).await {
-        Event::Restarted(restarted) => restarted,
-        other => panic!("no restart, but {other:?}"),
-    }
+    let event = next(incoming).await;
+    let Event::Restarted(restarted) = event else { panic!("no restart, but {event:?}") };
+    restarted
 }
 
 fn seqs(held: &[Held]) -> Vec<u64> {

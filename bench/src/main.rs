@@ -10,6 +10,7 @@ mod measure;
 mod memory;
 mod peers;
 mod report;
+mod websockets;
 mod windows;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn sections() -> Vec<Section> {
     sections.extend(windows::sections());
     sections.extend(limits::sections());
     sections.extend(executor::sections());
+    sections.extend(websockets::sections());
     sections.push(memory::section());
     sections
 }

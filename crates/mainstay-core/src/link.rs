@@ -38,14 +38,17 @@
 
 mod close;
 mod config;
+mod endpoints;
 mod health;
 mod keepalive;
 mod machine;
 mod migrate;
 mod outbox;
 mod overrides;
+mod race;
 mod redial;
 mod rewind;
+mod sleep;
 mod state;
 mod stats;
 mod step;
@@ -53,9 +56,14 @@ mod view;
 
 pub use close::{Reaction, Wait, close_code, refused_upgrade};
 pub use config::{CircuitConfig, HealthConfig, LinkConfig, ReconnectConfig};
+pub use endpoints::{
+    ENDPOINTS_MAX, EndpointStrategy, EndpointView, Endpoints, EndpointsConfig, Probed,
+};
 pub use machine::Link;
 pub use outbox::{Outbox, OutboxConfig, Overflow, Put, Seq};
 pub use overrides::{HealthOverrides, LinkOverrides, ReconnectOverrides};
+pub use race::{ADDRESSES_MAX, Race, RaceInput, RaceStep};
+pub use sleep::SleepWatch;
 pub use state::{FailReason, Generation, ReadyState, Redial, State, StateName, SuspendReason};
 pub use stats::LinkStats;
 pub use step::{Action, DeadlineReason, EVENTS_MAX, Event, Input, Step};

@@ -18,7 +18,7 @@ pub mod link;
 pub mod operations;
 pub mod retry;
 #[cfg(any(feature = "http", feature = "websocket"))]
-mod retry_after;
+pub mod retry_after;
 #[cfg(feature = "tower")]
 pub mod tower;
 

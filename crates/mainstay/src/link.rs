@@ -39,8 +39,11 @@ mod pool;
 #[cfg(feature = "websocket")]
 pub mod session;
 mod shared;
+#[cfg(feature = "websocket")]
+mod stream;
 mod tcp;
 mod transport;
+mod wake;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
@@ -50,13 +53,15 @@ pub use handle::{ConnectError, Link, LinkOptions};
 pub use http::{Bearer, HttpConfig, HttpTransport};
 pub use listener::{LISTENERS_MAX, ListenError, Listener};
 pub use mainstay_core::link::{
-    CircuitConfig, Event as What, FailReason, Generation, HealthConfig, HealthOverrides,
-    LinkConfig, LinkOverrides, LinkStats, LinkView, ReadyState, ReconnectConfig,
-    ReconnectOverrides, StateName, SuspendReason,
+    CircuitConfig, EndpointStrategy, EndpointView, EndpointsConfig, Event as What, FailReason,
+    Generation, HealthConfig, HealthOverrides, LinkConfig, LinkOverrides, LinkStats, LinkView,
+    ReadyState, ReconnectConfig, ReconnectOverrides, StateName, SuspendReason,
 };
 pub use manager::{LinkManager, ManageError, ManagerConfig};
 #[cfg(feature = "http")]
 pub use pool::PoolStats;
 pub use shared::{SharedError, SharedLink};
+#[cfg(feature = "websocket")]
+pub use stream::{Alpn, Identity, Proxy, Roots, StreamConfig, TlsConfig};
 pub use tcp::{TcpProbe, TcpTransport};
 pub use transport::{DialError, Transport};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mainstay_core::link::{CircuitConfig, LinkConfig, OutboxConfig};
+use mainstay_core::link::{CircuitConfig, EndpointsConfig, LinkConfig, OutboxConfig};
 use mainstay_core::policy::adaptive_limit::{AdaptiveLimitConfig, Algorithm};
 use mainstay_core::policy::budget::InFlightBudgetConfig;
 use mainstay_core::policy::bulkhead::BulkheadConfig;
@@ -46,8 +46,9 @@ fn code() -> Defaults {
     enter(&mut found, "gate.hedge", &HedgeConfig::default());
     enter(&mut found, "link", &LinkConfig::default());
     enter(&mut found, "link.reconnect.circuit", &CircuitConfig::default());
+    enter(&mut found, "endpoints", &EndpointsConfig::default());
     enter(&mut found, "outbox", &OutboxConfig::default());
-    enter(&mut found, "stream", &StreamConfig::default());
+    enter(&mut found, "tracked", &StreamConfig::default());
     found
 }
 

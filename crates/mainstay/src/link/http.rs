@@ -1,3 +1,5 @@
+mod places;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,14 +9,17 @@ use std::time::{Duration, SystemTime};
 
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use mainstay_core::config::{ConfigError, duration_from};
+use mainstay_core::link::{EndpointView, EndpointsConfig};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 
+use crate::clock;
 use crate::http::{is_tls, retry_after};
 
 use super::pool::{CountLayer, PoolStats, Tally};
 use super::transport::{DialError, Transport};
+use places::Places;
 
 /// A source of bearer tokens, asked before each request. Its token is never shown.
 #[derive(Clone)]
@@ -52,6 +57,11 @@ impl fmt::Debug for Bearer {
 pub struct HttpConfig {
     /// Where the service is. Only scheme, host and port count for the health check.
     pub url: String,
+    /// Where the same service is, too: up to 63 further addresses, which are given the same bearer
+    /// token. Default none.
+    pub more_urls: Vec<String>,
+    /// Which of them is used. Default the first that is well.
+    pub endpoints: EndpointsConfig,
     /// Path of the health check on that origin. Default `/health` (seed 000).
     pub health_path: String,
     /// Who gives the bearer token. Default nobody.
@@ -80,6 +90,8 @@ impl HttpConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            more_urls: Vec::new(),
+            endpoints: EndpointsConfig::default(),
             health_path: "/health".into(),
             bearer: None,
             connect_timeout: Duration::from_secs(5),
@@ -118,7 +130,7 @@ pub struct HttpTransport {
 #[derive(Debug)]
 struct Shared {
     config: HttpConfig,
-    health: Url,
+    places: Places,
     client: Mutex<Option<Client>>,
     tally: Arc<Tally>,
     timeouts: AtomicU32,
@@ -129,30 +141,17 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when `url` is no `http` or `https` address, or a duration makes no sense.
+    /// [`ConfigError`] when an address is no `http` or `https` one or occurs twice, or a number makes
+    /// no sense.
     pub fn new(config: HttpConfig) -> Result<Self, ConfigError> {
-        let allowed = "an absolute http or https address without credentials";
-        // The address is not shown: somebody may have put a secret into it.
-        let bad = || ConfigError::new("url", "what was given", allowed);
-        let mut health = Url::parse(&config.url).map_err(|_| bad())?;
-        let plain = health.username().is_empty() && health.password().is_none();
-        if !matches!(health.scheme(), "http" | "https") || !plain {
-            return Err(bad());
-        }
-        let (path, query) = match config.health_path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (config.health_path.as_str(), None),
-        };
-        health.set_path(path);
-        health.set_query(query);
-        health.set_fragment(None);
+        let places = Places::new(&config)?;
         let least = Duration::from_millis(1);
         duration_from("connect_timeout", config.connect_timeout, least)?;
         duration_from("timeout", config.timeout, least)?;
         duration_from("pool_idle", config.pool_idle, Duration::ZERO)?;
         let shared = Shared {
             config,
-            health,
+            places,
             client: Mutex::new(None),
             tally: Arc::default(),
             timeouts: AtomicU32::new(0),
@@ -176,6 +175,19 @@ impl HttpTransport {
         })?;
         *slot = Some(client.clone());
         Ok(client)
+    }
+
+    /// The address in use, as the configuration gives it. It changes when that endpoint fails or a
+    /// preferred one is well again: ask for it before each call.
+    #[must_use]
+    pub fn base(&self) -> Url {
+        self.shared.places.base(self.shared.places.current()).clone()
+    }
+
+    /// All addresses in the order of the configuration, and what is known of each.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<(Url, EndpointView)> {
+        self.shared.places.views(clock::now())
     }
 
     /// What is known of the pool.
@@ -206,9 +218,9 @@ impl HttpTransport {
         builder.build()
     }
 
-    /// Asks once. Inside is what came of it; `Elapsed` when the client waited in vain for an answer.
-    async fn ask(&self) -> Result<Result<(), DialError>, Elapsed> {
-        let request = match self.request().await {
+    /// Asks the endpoint at `index` once. Inside is what came of it; `Elapsed` when the client waited in vain for an answer.
+    async fn ask(&self, index: usize) -> Result<Result<(), DialError>, Elapsed> {
+        let request = match self.request(index).await {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
@@ -236,8 +248,8 @@ impl HttpTransport {
         Ok(Err(DialError::new(outcome, format!("the peer answered {status}"))))
     }
 
-    async fn request(&self) -> Result<RequestBuilder, DialError> {
-        let mut request = self.client()?.get(self.shared.health.clone());
+    async fn request(&self, index: usize) -> Result<RequestBuilder, DialError> {
+        let mut request = self.client()?.get(self.shared.places.health(index).clone());
         if let Some(bearer) = &self.shared.config.bearer
             && let Some(token) = (bearer.0)().await
         {
@@ -250,29 +262,38 @@ impl HttpTransport {
         Ok(request)
     }
 
-    /// Asks within what is left until `deadline`, and replaces the client after timeouts in a row.
+    /// Asks the endpoint in use within what is left until `deadline`, and replaces the client after
+    /// timeouts in a row.
     async fn ask_until(&self, deadline: Instant) -> Result<(), DialError> {
+        let (begun, index) = (clock::now(), self.shared.places.current());
+        self.shared.places.wait_until(begun, deadline);
         // A little earlier than the link's own deadline, to know that it was a timeout.
-        let at = crate::clock::to_tokio(deadline);
+        let at = clock::to_tokio(deadline);
         let early = at.checked_sub(Duration::from_millis(2)).unwrap_or(at);
-        let ended = tokio::time::timeout_at(early, self.ask()).await;
-        let Ok(Ok(result)) = ended else {
+        let ended = tokio::time::timeout_at(early, self.ask(index)).await;
+        let result = if let Ok(Ok(result)) = ended {
+            self.shared.timeouts.store(0, Ordering::Relaxed);
+            result
+        } else {
             let limit = self.shared.config.replace_after;
             let timeouts = self.shared.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
             if limit > 0 && timeouts >= limit {
                 self.shared.timeouts.store(0, Ordering::Relaxed);
                 self.replace_client();
             }
-            return Err(DialError::new(Outcome::TRANSIENT, "no answer in time"));
+            Err(late())
         };
-        self.shared.timeouts.store(0, Ordering::Relaxed);
-        result
+        self.shared.places.record(index, begun, result)
     }
+}
+
+fn late() -> DialError {
+    DialError::new(Outcome::TRANSIENT, "no answer in time")
 }
 
 impl Transport for HttpTransport {
     fn target(&self) -> String {
-        self.shared.health.origin().ascii_serialization()
+        self.shared.places.base(0).origin().ascii_serialization()
     }
 
     async fn dial(&self, deadline: Instant) -> Result<(), DialError> {
@@ -281,6 +302,18 @@ impl Transport for HttpTransport {
 
     async fn probe(&self, deadline: Instant) -> Result<(), DialError> {
         self.ask_until(deadline).await
+    }
+
+    /// Never ends. While the link is up, it asks preferred endpoints whether they are well again;
+    /// each may take as long as the link's own probes.
+    async fn lost(&self) -> DialError {
+        loop {
+            let index = self.shared.places.question().await;
+            let (begun, patience) = (clock::now(), self.shared.places.patience());
+            let ended = tokio::time::timeout(patience, self.ask(index)).await;
+            let result = ended.unwrap_or(Err(Elapsed)).unwrap_or_else(|Elapsed| Err(late()));
+            self.shared.places.answered(index, begun, &result);
+        }
     }
 
     async fn close(&self) {
@@ -363,12 +396,12 @@ mod tests {
     #[test]
     fn the_health_check_is_on_the_origin() {
         let http = HttpTransport::new(HttpConfig::new("https://id.chitty.cc/v1?a=b")).unwrap();
-        assert_eq!(http.shared.health.as_str(), "https://id.chitty.cc/health");
+        assert_eq!(http.shared.places.health(0).as_str(), "https://id.chitty.cc/health");
         assert_eq!(http.target(), "https://id.chitty.cc");
         let mut deep = HttpConfig::new("https://id.chitty.cc/v1?a=b");
         deep.health_path = "/ready?deep=1".into();
         let http = HttpTransport::new(deep).unwrap();
-        assert_eq!(http.shared.health.as_str(), "https://id.chitty.cc/ready?deep=1");
+        assert_eq!(http.shared.places.health(0).as_str(), "https://id.chitty.cc/ready?deep=1");
     }
 
     #[test]
@@ -377,5 +410,26 @@ mod tests {
         assert!(!error.to_string().contains("hush"));
         assert!(!format!("{:?}", Bearer::fixed("hush")).contains("hush"));
         assert!(HttpTransport::new(HttpConfig::new("ftp://host")).is_err());
+    }
+
+    #[test]
+    fn further_addresses_are_checked_as_the_first_is() {
+        let with = |more: &[&str]| {
+            let more_urls = more.iter().map(|&url| url.to_owned()).collect();
+            HttpTransport::new(HttpConfig { more_urls, ..HttpConfig::new("https://a/v1") })
+        };
+        let many: Vec<String> = (0..64).map(|n| format!("https://b{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for bad in [&["ftp://b"][..], &["https://me:hush@b"], &["https://a/v1"], &many] {
+            let error = with(bad).unwrap_err();
+            assert_eq!(error.field, "more_urls");
+            assert!(!error.to_string().contains("hush"));
+        }
+        let http = with(&many[..63]).unwrap();
+        assert_eq!(http.endpoints().len(), 64);
+        assert_eq!((http.base().as_str(), &*http.target()), ("https://a/v1", "https://a"));
+        let endpoints = EndpointsConfig { eject_after: 0, ..EndpointsConfig::default() };
+        let config = HttpConfig { endpoints, ..HttpConfig::new("https://a") };
+        assert_eq!(HttpTransport::new(config).unwrap_err().field, "endpoints.eject_after");
     }
 }

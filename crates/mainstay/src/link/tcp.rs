@@ -156,7 +156,7 @@ fn closed() -> DialError {
 ///
 /// Where nobody listens on a port of this machine, the system may give a dial that very port as its
 /// own: the dial then meets itself, and as long as it holds, nobody can listen there.
-fn is_its_own_peer(stream: &TcpStream) -> bool {
+pub(super) fn is_its_own_peer(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| own == peer))
 }
 

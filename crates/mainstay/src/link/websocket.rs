@@ -41,9 +41,10 @@ mod requests;
 mod socket;
 mod stats;
 mod subscriptions;
+mod targets;
 mod transport;
 
-pub use config::{Classify, Ending, IncomingConfig, Slow, WebSocketConfig};
+pub use config::{Classify, Ending, Guard, IncomingConfig, Slow, WebSocketConfig};
 pub(super) use ending::closed_as;
 pub use handle::{
     Incoming, Missed, Outgoing, RejectReason, Rejected, SendError, SendStatus, WebSocket,

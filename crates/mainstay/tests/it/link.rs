@@ -2,6 +2,8 @@
 
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_endpoints;
 mod manager;
 mod scripted;
 #[cfg(feature = "http")]

@@ -4,7 +4,7 @@
 #[cfg(feature = "cache")]
 mod cache;
 #[cfg(test)]
-#[cfg(all(feature = "cache", feature = "http"))]
+#[cfg(all(feature = "cache", feature = "http", feature = "websocket"))]
 mod defaults;
 #[cfg(test)]
 mod gate;

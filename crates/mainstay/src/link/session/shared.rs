@@ -195,6 +195,10 @@ impl Layer for Shared {
         self.book().take(connection, now, out, context);
     }
 
+    fn is_current(&self, connection: u64) -> bool {
+        self.book().line.number == connection
+    }
+
     fn deadline(&self, connection: u64) -> Option<Instant> {
         self.book().deadline(connection)
     }

@@ -1,16 +1,21 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderMap;
 use mainstay_core::config::{ConfigError, duration_from, in_range};
-use mainstay_core::link::{OutboxConfig, Reaction, close_code, refused_upgrade};
+use mainstay_core::link::{EndpointsConfig, OutboxConfig, Reaction, close_code, refused_upgrade};
+use mainstay_core::policy::gate::GateConfig;
 
-use super::address::Address;
 use super::limiter::HandshakeLimiter;
 use super::opening::Handshake;
 use super::provide::Provider;
 use super::subscriptions::Subscriptions;
+use crate::gate::{Gate, Gates, RegistryError};
+use crate::link::stream::{StreamConfig, TlsConfig};
+
+/// Reading the environment for every link would cost time and memory.
+static STREAM: LazyLock<StreamConfig> = LazyLock::new(StreamConfig::default);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -19,6 +24,16 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub struct WebSocketConfig {
     /// Where the peer is, such as `wss://example.org/feed`.
     pub url: String,
+    /// Other addresses of the same peer: replicas, other regions. At most 63. Default none.
+    pub more_urls: Vec<String>,
+    /// Which address is dialled, where there are several.
+    pub endpoints: EndpointsConfig,
+    /// How a stream is made: deadlines of its phases, proxy, options of TCP.
+    pub stream: StreamConfig,
+    /// How TLS is spoken.
+    pub tls: TlsConfig,
+    /// Breakers over the dials of each endpoint, shared with other links. Default none.
+    pub guard: Option<Guard>,
     /// Headers of the upgrade. A value that is a secret should be marked as sensitive.
     pub headers: HeaderMap,
     /// Subprotocols in order of preference. Default none.
@@ -117,6 +132,29 @@ impl Ending<'_> {
     }
 }
 
+/// Breakers over dials: one gate for each endpoint, whoever dials it.
+///
+/// A dial that a gate rejects opens no socket and uses up no attempt; a half-open breaker lets one
+/// dial through, of all links that share it.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    gates: Gates,
+    config: GateConfig,
+}
+
+impl Guard {
+    /// Over the gates of `gates`, which are named after their endpoint, such as
+    /// `wss://example.org:443`, and made under `config` when they are first needed.
+    #[must_use]
+    pub const fn new(gates: Gates, config: GateConfig) -> Self {
+        Self { gates, config }
+    }
+
+    pub(super) fn gate(&self, origin: &str) -> Result<Gate, RegistryError> {
+        self.gates.get_or_create(origin, &self.config)
+    }
+}
+
 /// Says what an [`Ending`] means.
 #[derive(Clone)]
 pub struct Classify(Arc<dyn Fn(&Ending<'_>) -> Reaction + Send + Sync>);
@@ -139,6 +177,11 @@ impl Default for WebSocketConfig {
     fn default() -> Self {
         Self {
             url: String::new(),
+            more_urls: Vec::new(),
+            endpoints: EndpointsConfig::default(),
+            stream: STREAM.clone(),
+            tls: TlsConfig::default(),
+            guard: None,
             headers: HeaderMap::new(),
             subprotocols: Vec::new(),
             provider: None,
@@ -181,10 +224,8 @@ impl WebSocketConfig {
         }
     }
 
-    /// Checks everything that can be checked without connecting; answers the parsed address.
-    pub(super) fn check(&self) -> Result<Address, ConfigError> {
-        let address = Address::parse(&self.url)?;
-        address.permit(self.allow_plain)?;
+    /// Checks what stands for itself.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         duration_from("provider_timeout", self.provider_timeout, MILLISECOND)?;
         duration_from("upgrade_timeout", self.upgrade_timeout, MILLISECOND)?;
         duration_from("handshake_timeout", self.handshake_timeout, MILLISECOND)?;
@@ -203,6 +244,6 @@ impl WebSocketConfig {
                 return Err(ConfigError::new("subprotocols", format!("{name:?}"), allowed));
             }
         }
-        Ok(address)
+        Ok(())
     }
 }

@@ -27,6 +27,9 @@ pub(in crate::link) trait Layer: Send + Sync + 'static {
     /// written wakes `context`.
     fn take(&self, connection: u64, now: Instant, out: &mut Vec<Message>, context: &Context<'_>);
 
+    /// Whether the layer still speaks over this connection, and not over a later one.
+    fn is_current(&self, connection: u64) -> bool;
+
     /// When there will be something to be written by itself.
     fn deadline(&self, connection: u64) -> Option<Instant>;
 

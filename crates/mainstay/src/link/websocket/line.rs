@@ -13,14 +13,12 @@ use tokio::sync::Notify;
 use super::config::{Slow, WebSocketConfig};
 use super::message::Message;
 use super::receipt::{Receipt, Receipts};
+use super::socket::Broken;
 use super::stats::SocketStats;
 use crate::clock;
 
-/// Messages handed over under one lock.
-pub(super) const BATCH: usize = 16;
-
-/// Some messages, without an allocation.
-pub(super) type Batch<T> = [Option<T>; BATCH];
+/// Messages that a queue keeps room for.
+pub(super) const KEPT: usize = 16;
 
 /// Called with each message, by the link's own task.
 pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
@@ -49,6 +47,9 @@ struct Inner {
     stats: SocketStats,
     /// The last message that was written to a connection which is no more.
     gone: Seq,
+    /// Whether somebody waits for room, or for what becomes of a message.
+    room_awaited: bool,
+    settled_awaited: bool,
 }
 
 /// Whether messages can be sent.
@@ -144,6 +145,8 @@ impl Line {
             ping: Ping::default(),
             stats: SocketStats::default(),
             gone: Seq(0),
+            room_awaited: false,
+            settled_awaited: false,
         };
         Ok(Self { inner: Mutex::new(inner), room: Notify::new(), settled: Notify::new() })
     }
@@ -175,26 +178,30 @@ impl Line {
     /// The same, but waits for room where waiting helps.
     pub(super) async fn put_waiting(&self, mut message: Message, key: Option<u64>) -> Took {
         loop {
+            // Only who finds no room listens for it, and then looks again.
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            match self.put(message, key) {
-                Took::Full(back) if self.waits() => message = back,
-                took @ (Took::Taken { .. }
-                | Took::Dropped
-                | Took::Full(_)
-                | Took::TooLarge(_)
-                | Took::NotConnected(_)
-                | Took::Failed(_)
-                | Took::Stopped(_)) => return took,
+            if !self.awaits_room() {
+                return Took::Full(message);
             }
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             room.await;
         }
     }
 
-    /// Whether room will come by itself: while the peer only is slow, or by choice.
-    fn waits(&self) -> bool {
-        let inner = self.lock();
-        inner.overflow == Overflow::Wait || inner.phase == Phase::Open
+    /// Whether room will come by itself: while the peer only is slow, or by choice. If so, it is
+    /// told when it has come.
+    fn awaits_room(&self) -> bool {
+        let mut inner = self.lock();
+        inner.room_awaited = inner.overflow == Overflow::Wait || inner.phase == Phase::Open;
+        inner.room_awaited
     }
 
     /// Waits until it is known what became of a message.
@@ -204,6 +211,7 @@ impl Line {
             settled.as_mut().enable();
             let expiry = {
                 let mut inner = self.lock();
+                inner.settled_awaited = true;
                 inner.expire(clock::now());
                 if let Some(receipt) = inner.receipts.of(seq) {
                     return receipt;
@@ -247,15 +255,19 @@ impl Line {
         self.lock().receipts.of(seq)
     }
 
-    /// The next message that came, or how many were lost before it.
-    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Message, u64>>> {
+    /// Moves all messages that came into `taken`, which is empty, and answers how many were lost
+    /// before them. None when there are no more for ever.
+    pub(super) fn poll_take(
+        &self,
+        taken: &mut VecDeque<Message>,
+        context: &Context<'_>,
+    ) -> Poll<Option<u64>> {
         let mut inner = self.lock();
         let missed = std::mem::take(&mut inner.inbound.missed);
-        if missed > 0 {
-            return Poll::Ready(Some(Err(missed)));
-        }
-        if let Some(message) = inner.inbound.pop() {
-            return Poll::Ready(Some(Ok(message)));
+        if missed > 0 || !inner.inbound.queue.is_empty() {
+            inner.inbound.bytes = 0;
+            std::mem::swap(&mut inner.inbound.queue, taken);
+            return Poll::Ready(Some(missed));
         }
         if inner.phase == Phase::Stopped {
             return Poll::Ready(None);
@@ -307,6 +319,7 @@ impl Line {
     pub(super) async fn poked(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
         settled.as_mut().enable();
+        self.lock().settled_awaited = true;
         if self.is_drained() {
             return;
         }
@@ -392,6 +405,7 @@ impl Line {
     pub(super) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
         let mut inner = self.lock();
         inner.now = now;
+        inner.expire(now);
         if heard {
             inner.heard = Some(now);
         }
@@ -402,28 +416,35 @@ impl Line {
         Some(inner.ping.nonce)
     }
 
-    /// Takes messages to be written; when there are none, the next to be sent wakes the pump.
-    pub(super) fn take(&self, batch: &mut Batch<(Seq, Message)>, context: &Context<'_>) -> usize {
+    /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the
+    /// next to be sent wakes the pump.
+    ///
+    /// `write` only fills a buffer: for as long as it runs, senders wait.
+    pub(super) fn take(
+        &self,
+        count: usize,
+        context: &Context<'_>,
+        mut write: impl FnMut(Seq, Message) -> Result<(), Broken>,
+    ) -> Result<usize, Broken> {
+        let mut taken = 0;
         let mut inner = self.lock();
-        let (now, mut count, mut bytes) = (inner.now, 0, 0);
-        inner.expire(now);
-        while count < BATCH
-            && let Some((seq, message)) = inner.outbox.take(now)
-        {
-            bytes += message.len() as u64;
-            batch[count] = Some((seq, message));
-            count += 1;
+        let (now, mut bytes, mut result) = (inner.now, 0, Ok(()));
+        while taken < count && result.is_ok() {
+            let Some((seq, message)) = inner.outbox.take(now) else {
+                inner.park(context);
+                break;
+            };
+            (taken, bytes) = (taken + 1, bytes + message.len() as u64);
+            result = write(seq, message);
         }
-        inner.stats.sent += count as u64;
+        inner.stats.sent += taken as u64;
         inner.stats.sent_bytes += bytes;
-        if count == 0 {
-            inner.park(context);
-        }
+        let awaited = std::mem::take(&mut inner.room_awaited);
         drop(inner);
-        if count > 0 {
+        if awaited {
             self.room.notify_waiters();
         }
-        count
+        result.map(|()| taken)
     }
 
     /// Whether nothing waits to be written.
@@ -433,36 +454,38 @@ impl Line {
 
     /// All up to `seq` are with the operating system.
     pub(super) fn flushed(&self, seq: Seq) {
-        self.lock().receipts.written(seq);
-        self.settled.notify_waiters();
+        let awaited = {
+            let mut inner = self.lock();
+            inner.receipts.written(seq);
+            std::mem::take(&mut inner.settled_awaited)
+        };
+        if awaited {
+            self.settled.notify_waiters();
+        }
     }
 
-    /// Hands messages that came to the application.
+    /// Hands messages that came, of so many `bytes`, to the application; `messages` is empty
+    /// afterwards.
     pub(super) fn deliver(
         &self,
-        batch: &mut Batch<Message>,
-        count: usize,
+        messages: &mut VecDeque<Message>,
         bytes: usize,
     ) -> Result<(), TooSlow> {
-        let messages = batch.iter_mut().take(count).filter_map(Option::take);
-        let (reader, call) = {
+        let (call, reader) = {
             let mut inner = self.lock();
-            inner.stats.received += count as u64;
+            inner.stats.received += messages.len() as u64;
             inner.stats.received_bytes += bytes as u64;
-            if let Some(call) = inner.inbound.call.clone() {
-                (None, Some((call, messages)))
-            } else {
-                for message in messages {
-                    inner.inbound.push(message)?;
+            match &inner.inbound.call {
+                Some(call) => (Some(call.clone()), None),
+                None => {
+                    inner.inbound.take(messages, bytes)?;
+                    (None, inner.inbound.reader.take())
                 }
-                (inner.inbound.reader.take(), None)
             }
         };
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        if let Some((call, messages)) = call {
-            for message in messages {
+        reader.into_iter().for_each(Waker::wake);
+        if let Some(call) = call {
+            for message in messages.drain(..) {
                 if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
                     tracing::error!("a listener for messages panicked");
                 }
@@ -513,6 +536,19 @@ impl Line {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// The message that found no room, or what became of it.
+fn full(took: Took) -> Result<Message, Took> {
+    match took {
+        Took::Full(message) => Ok(message),
+        took @ (Took::Taken { .. }
+        | Took::Dropped
+        | Took::TooLarge(_)
+        | Took::NotConnected(_)
+        | Took::Failed(_)
+        | Took::Stopped(_)) => Err(took),
     }
 }
 
@@ -581,10 +617,21 @@ impl Inbound {
         }
     }
 
-    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
+    fn take(&mut self, messages: &mut VecDeque<Message>, bytes: usize) -> Result<(), TooSlow> {
         if self.reader_gone {
+            messages.clear();
             return Ok(());
         }
+        if self.queue.is_empty() && messages.len() <= self.messages_max && bytes <= self.bytes_max {
+            // The usual case: the reader has taken what came before.
+            self.bytes = bytes;
+            std::mem::swap(&mut self.queue, messages);
+            return Ok(());
+        }
+        messages.drain(..).try_for_each(|message| self.push(message))
+    }
+
+    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
         while !self.queue.is_empty()
             && (self.queue.len() >= self.messages_max
                 || self.bytes + message.len() > self.bytes_max)
@@ -614,9 +661,6 @@ impl Inbound {
     fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.len();
-        if self.queue.is_empty() && self.queue.capacity() > 4 * BATCH {
-            self.queue.shrink_to(BATCH);
-        }
         Some(message)
     }
 }

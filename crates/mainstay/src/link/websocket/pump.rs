@@ -1,5 +1,6 @@
 //! Moves the messages of one connection: in, out, and one flush for all that came together.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,13 +15,15 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::config::{Ending, WebSocketConfig};
 use super::ending::{closed_as, ended};
 use super::layer::{GiveUp, Layer};
-use super::line::{BATCH, Batch, Line};
+use super::line::{KEPT, Line, TooSlow};
 use super::message::Message;
 use super::opening::Opening;
 use super::socket::{Broken, Frame, Socket};
 use crate::clock;
 use crate::link::transport::DialError;
 
+/// Messages written, or read, before it is the other's turn.
+const BATCH: usize = 64;
 /// Rounds of reading and writing before others get their turn.
 const ROUNDS_MAX: usize = 8;
 const GOING_AWAY: (u16, &str) = (1000, "");
@@ -43,8 +46,13 @@ pub(super) struct Pump {
     data_at: Instant,
     /// When this connection is to be replaced.
     replace_at: Option<Instant>,
+    /// When a better endpoint is to be tried.
+    return_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     bye: Bye,
+    asked_to_return: bool,
+    /// Messages on their way to the application; empty between turns.
+    arrived: VecDeque<Message>,
 }
 
 /// The layer above a connection, and which of its connections that is.
@@ -113,8 +121,11 @@ impl Pump {
             flushed: Seq(0),
             data_at: now,
             replace_at,
+            return_at: None,
             timer: None,
             bye: Bye::Unsaid,
+            asked_to_return: false,
+            arrived: VecDeque::new(),
         }
     }
 
@@ -128,9 +139,19 @@ impl Pump {
         (self.timer, self.bye) = (None, Bye::Unsaid);
     }
 
+    /// When a better endpoint is to be tried.
+    pub(super) const fn return_at(&mut self, at: Option<Instant>) {
+        self.return_at = at;
+    }
+
     /// Serves until there is something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
         let now = clock::now();
+        if self.above.as_ref().is_some_and(|a| !a.layer.is_current(a.connection)) {
+            // The later one did not come to serve: this one is mute, and nobody would notice.
+            let error = DialError::new(Outcome::TRANSIENT, "another connection took over");
+            return Poll::Ready(Said::Over(error));
+        }
         let heard = self.socket.take_heard();
         if let Some(nonce) = self.line.turn(now, heard) {
             let ping = Frame::Ping(Bytes::copy_from_slice(&nonce.to_be_bytes()));
@@ -209,6 +230,11 @@ impl Pump {
             self.replace_at = None;
             return Poll::Ready(Said::Replace);
         }
+        if self.return_at.is_some_and(|at| at <= now) && !self.asked_to_return {
+            self.asked_to_return = true;
+            return Poll::Ready(Said::Replace);
+        }
+        self.asked_to_return &= self.return_at.is_some_and(|at| at <= now);
         let idle_at = self.config.data_idle.map(|limit| self.data_at.after(limit));
         if idle_at.is_some_and(|at| at <= now) {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
@@ -226,7 +252,8 @@ impl Pump {
         }
         let drained_at = self.old.as_ref().map(|old| old.until);
         let said_at = self.above.as_ref().and_then(|above| above.layer.deadline(above.connection));
-        let next = [self.replace_at, idle_at, retry_at, drained_at, said_at];
+        let return_at = self.return_at.filter(|_| !self.asked_to_return);
+        let next = [self.replace_at, return_at, idle_at, retry_at, drained_at, said_at];
         let next = next.into_iter().flatten().min();
         self.sleep(next, context);
         Poll::Pending
@@ -255,15 +282,12 @@ impl Pump {
             Poll::Pending => return Ok(false),
         }
         let layered = self.write_frames(now, context)?;
-        let mut batch: Batch<(Seq, Message)> = [const { None }; BATCH];
-        let count = self.line.take(&mut batch, context);
-        // They are taken: if the socket breaks at one of them, all of them are unknown.
-        if let Some((last, _)) = batch.iter().take(count).flatten().last() {
-            self.started = *last;
-        }
-        for (_, message) in batch.into_iter().take(count).flatten() {
-            self.socket.start_send(Frame::Message(message))?;
-        }
+        let Self { line, socket, started, .. } = self;
+        let count = line.take(BATCH, context, |seq, message| {
+            // It is taken: if the socket breaks at it, it is unknown.
+            *started = seq;
+            socket.start_send(Frame::Message(message))
+        })?;
         Ok(count > 0 || layered)
     }
 
@@ -293,8 +317,8 @@ impl Pump {
 
     /// Reads a batch of messages and hands it over.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
-        let above = self.above.as_ref();
-        let (read, count) = read(&mut *self.socket, above, &self.line, now, context);
+        let Self { socket, line, above, arrived, .. } = self;
+        let (read, count) = read(&mut **socket, above.as_ref(), line, arrived, now, context);
         if count > 0 {
             self.data_at = now;
         }
@@ -308,7 +332,8 @@ impl Pump {
         let over = old.until <= now
             || matches!(closed, Poll::Ready(Err(_)))
             || loop {
-                match read(&mut *old.socket, old.above.as_ref(), &self.line, now, context).0 {
+                let above = old.above.as_ref();
+                match read(&mut *old.socket, above, &self.line, &mut self.arrived, now, context).0 {
                     Read::More => {}
                     Read::Idle => break false,
                     Read::Closed(..) | Read::Broken(_) | Read::GivenUp(_) => break true,
@@ -369,18 +394,18 @@ fn close(
     socket.poll_flush(context)
 }
 
-/// Reads a batch of messages from `socket` and hands it over; answers how many there were.
+/// Reads some messages from `socket` and hands them over; answers how many there were.
 fn read(
     socket: &mut dyn Socket,
     above: Option<&Above>,
     line: &Line,
+    arrived: &mut VecDeque<Message>,
     now: Instant,
     context: &mut Context<'_>,
 ) -> (Read, usize) {
-    let mut batch: Batch<Message> = [const { None }; BATCH];
-    let (mut count, mut bytes) = (0, 0);
+    let mut bytes = 0;
     let read = loop {
-        if count == BATCH {
+        if arrived.len() == BATCH {
             break Read::More;
         }
         match socket.poll_recv(context) {
@@ -388,8 +413,7 @@ fn read(
             Poll::Ready(Err(broken)) => break Read::Broken(broken),
             Poll::Ready(Ok(Frame::Message(message))) => {
                 bytes += message.len();
-                batch[count] = Some(message);
-                count += 1;
+                arrived.push_back(message);
             }
             Poll::Ready(Ok(Frame::Pong(payload))) => line.pong(&payload),
             // Answered by the socket with the next flush.
@@ -397,22 +421,28 @@ fn read(
             Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
         }
     };
+    let count = arrived.len();
     if count == 0 {
-        return (read, count);
+        return (read, 0);
     }
     if let Some(Above { layer, connection }) = above {
         line.carried((0, 0), (count as u64, bytes as u64));
-        let mut messages = batch.iter_mut().filter_map(Option::take);
-        if let Err(GiveUp { code, reason, error }) = layer.deliver(*connection, now, &mut messages)
-        {
-            leave(socket, (code, reason), context);
-            return (Read::GivenUp(error), count);
-        }
-    } else if line.deliver(&mut batch, count, bytes).is_err() {
-        leave(socket, TOO_SLOW, context);
-        return (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count);
+        let delivered = layer.deliver(*connection, now, &mut arrived.drain(..));
+        let Err(GiveUp { code, reason, error }) = delivered else { return (read, count) };
+        leave(socket, (code, reason), context);
+        return (Read::GivenUp(error), count);
     }
-    (read, count)
+    let delivered = line.deliver(arrived, bytes);
+    if arrived.capacity() > KEPT {
+        arrived.shrink_to(KEPT);
+    }
+    match delivered {
+        Ok(()) => (read, count),
+        Err(TooSlow) => {
+            leave(socket, TOO_SLOW, context);
+            (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count)
+        }
+    }
 }
 
 /// Says goodbye if that can be done without waiting: the connection is given up in any case.

@@ -20,8 +20,10 @@ use super::ending::refused;
 use super::opening::Opening;
 use super::provide::{Offer, ProvideError};
 use super::socket::{Metered, Tungstenite};
+use super::targets::{Choice, Guarded};
 use super::transport::WebSocketTransport;
 use crate::clock;
+use crate::link::stream::Stream;
 use crate::link::transport::DialError;
 use crate::retry_after::retry_after;
 
@@ -38,14 +40,26 @@ enum Refused {
 
 impl WebSocketTransport {
     /// A connection over which the application's messages may go.
-    pub(super) async fn reach(&self) -> Result<Opening, DialError> {
+    pub(super) async fn reach(&self, choice: Choice) -> Result<Opening, DialError> {
         let mut offer = self.offer().await?;
         // A layer says the token itself, and need not have it said twice.
         let token = if self.layer.is_some() { offer.token.take() } else { None };
-        let mut address = self.address(&offer)?;
+        let address = self.address(&offer, choice)?;
+        let guarded = Guarded::admit(&self.config, &address)?;
+        let reached = self.reach_at(address, &offer, token).await;
+        guarded.record(reached.as_ref().map(|_| ()));
+        reached
+    }
+
+    async fn reach_at(
+        &self,
+        mut address: Address,
+        offer: &Offer,
+        token: Option<String>,
+    ) -> Result<Opening, DialError> {
         let mut redirects = self.config.redirects;
         let opening = loop {
-            match self.upgrade(&address, &offer).await {
+            match self.upgrade(&address, offer).await {
                 Ok(opening) => break opening,
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Redirected(location)) => {
@@ -103,8 +117,8 @@ impl WebSocketTransport {
         Ok(offer)
     }
 
-    fn address(&self, offer: &Offer) -> Result<Address, DialError> {
-        let Some(url) = &offer.url else { return Ok(self.address.clone()) };
+    fn address(&self, offer: &Offer, choice: Choice) -> Result<Address, DialError> {
+        let Some(url) = &offer.url else { return Ok(self.targets.address(choice).clone()) };
         let address = Address::parse(url).and_then(|address| {
             address.permit(self.config.allow_plain)?;
             Ok(address)
@@ -115,6 +129,7 @@ impl WebSocketTransport {
     async fn upgrade(&self, address: &Address, offer: &Offer) -> Result<Opening, Refused> {
         let request = self.request(address, offer).map_err(Refused::Failed)?;
         let stream = self.stream(address).await.map_err(Refused::Failed)?;
+        let tls = matches!(stream, Stream::Tls(_));
         let buffers = Buffers::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -125,7 +140,8 @@ impl WebSocketTransport {
         let Ok(upgraded) = timeout(limit, upgrade).await else {
             return Err(Refused::Failed(timed_out("the upgrade", limit)));
         };
-        let (socket, response) = upgraded.map_err(|error| self.upgrade_failed(error))?;
+        let (socket, response) =
+            upgraded.map_err(|error| self.upgrade_failed(error, address, tls))?;
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
         Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
@@ -152,9 +168,28 @@ impl WebSocketTransport {
         Ok(request)
     }
 
-    fn upgrade_failed(&self, error: Error) -> Refused {
+    async fn stream(&self, address: &Address) -> Result<Stream, DialError> {
+        let tls = if address.tls {
+            let tls = self.targets.tls(&self.config);
+            Some(tls.map_err(|error| permanent("TLS").because(error))?)
+        } else {
+            None
+        };
+        self.dialer.connect(&address.authority, tls).await
+    }
+
+    fn tls_failed(&self, address: &Address, source: std::io::Error) -> Refused {
+        Refused::Failed(match self.targets.tls(&self.config) {
+            Ok(tls) => tls.failed(&address.authority, source),
+            Err(error) => permanent("TLS").because(error),
+        })
+    }
+
+    fn upgrade_failed(&self, error: Error, address: &Address, tls: bool) -> Refused {
         let error = match error {
             Error::Http(response) => return self.answered(&response),
+            // A peer that speaks TLS 1.3 refuses our certificate only now.
+            Error::Io(source) if tls => return self.tls_failed(address, source),
             Error::Io(source) => {
                 DialError::new(Outcome::TRANSIENT, "the upgrade broke off").because(source)
             }
@@ -193,14 +228,6 @@ impl WebSocketTransport {
         let hint = retry_after(response.headers(), SystemTime::now());
         let ending = Ending::Refused { status, retry_after: hint };
         Refused::Failed(refused(status, hint, self.config.reaction(&ending)))
-    }
-}
-
-impl WebSocketTransport {
-    async fn stream(&self, address: &Address) -> Result<tokio::net::TcpStream, DialError> {
-        let to = (address.host.as_str(), address.port);
-        let stream = tokio::net::TcpStream::connect(to).await;
-        stream.map_err(|e| DialError::new(Outcome::TRANSIENT, "cannot connect").because(e))
     }
 }
 

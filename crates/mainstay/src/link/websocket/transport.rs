@@ -9,14 +9,15 @@ use mainstay_core::link::{Input, Reaction, StateName};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
-use super::address::Address;
 use super::config::WebSocketConfig;
 use super::layer::Layer;
 use super::limiter::Turn;
 use super::line::Line;
 use super::pump::{Pump, Said};
+use super::targets::{Choice, Targets};
 use crate::clock;
 use crate::link::desk::Desk;
+use crate::link::stream::Dialer;
 use crate::link::transport::{DialError, Transport};
 
 /// How long an earlier connection may take to say what it still has to say.
@@ -26,7 +27,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(super) struct WebSocketTransport {
     pub(super) config: Arc<WebSocketConfig>,
     pub(super) line: Arc<Line>,
-    pub(super) address: Address,
+    pub(super) targets: Targets,
+    pub(super) dialer: Dialer,
     /// What is spoken in place of bare messages.
     pub(super) layer: Option<Arc<dyn Layer>>,
     /// The connection, while nobody serves it.
@@ -55,12 +57,15 @@ impl WebSocketTransport {
         config: WebSocketConfig,
         layer: Option<Arc<dyn Layer>>,
     ) -> Result<Self, ConfigError> {
-        let address = config.check()?;
+        config.check()?;
+        let targets = Targets::new(&config)?;
+        let dialer = Dialer::new(&config.stream).map_err(|error| error.within("stream"))?;
         let line = Arc::new(Line::new(&config)?);
         Ok(Self {
             config: Arc::new(config),
             line,
-            address,
+            targets,
+            dialer,
             layer,
             idle: Mutex::default(),
             standby: Mutex::default(),
@@ -72,8 +77,16 @@ impl WebSocketTransport {
     }
 
     /// Makes a connection that is ready for messages.
-    async fn make(&self) -> Result<Pump, DialError> {
-        let opening = self.reach().await.inspect_err(|error| self.learn(error))?;
+    async fn make(&self, choice: Choice) -> Result<Pump, DialError> {
+        let reached = self.reach(choice).await;
+        let wanted = self.targets.dialled(choice, reached.as_ref().map(|_| ()));
+        let opening = reached.inspect_err(|error| self.learn(error))?;
+        if !wanted {
+            return Err(DialError::new(
+                Outcome::Abandoned,
+                "the endpoint in use is the better one",
+            ));
+        }
         self.attempts.store(0, Ordering::Relaxed);
         let layer = self.layer.clone();
         Ok(Pump::new(self.config.clone(), self.line.clone(), layer, opening))
@@ -98,10 +111,12 @@ impl WebSocketTransport {
             if let Some(new) = lock(&self.standby).take() {
                 pump.replace(new, clock::now().after(DRAIN));
             }
+            pump.return_at(self.targets.return_at());
             loop {
                 match std::task::ready!(pump.poll(context)) {
                     Said::Over(error) => {
                         self.line.lost(pump.started());
+                        self.targets.lost();
                         held.pump = None;
                         self.learn(&error);
                         return Poll::Ready(error);
@@ -145,7 +160,7 @@ impl Drop for Held<'_> {
 
 impl Transport for WebSocketTransport {
     fn target(&self) -> String {
-        self.address.shown()
+        self.targets.first().shown()
     }
 
     async fn turn(&self) {
@@ -155,7 +170,7 @@ impl Transport for WebSocketTransport {
 
     async fn dial(&self, _deadline: Instant) -> Result<(), DialError> {
         let turn = lock(&self.turn).take();
-        let pump = self.make().await?;
+        let pump = self.make(self.targets.choose()).await?;
         *lock(&self.idle) = Some(pump);
         drop(turn);
         Ok(())
@@ -166,7 +181,7 @@ impl Transport for WebSocketTransport {
             return self.ping().await;
         }
         // Not connected, and asked all the same: a connection is made for the question.
-        self.reach().await.map(drop)
+        self.reach(self.targets.choose()).await.map(drop)
     }
 
     async fn lost(&self) -> DialError {
@@ -179,7 +194,7 @@ impl Transport for WebSocketTransport {
 
     async fn migrate(&self, _deadline: Instant) -> Result<(), DialError> {
         let turn = self.config.limiter.turn().await;
-        let pump = self.make().await?;
+        let pump = self.make(self.targets.choose_another()).await?;
         drop(turn);
         *lock(&self.standby) = Some(pump);
         Ok(())

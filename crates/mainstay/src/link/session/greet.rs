@@ -193,10 +193,8 @@ fn welcomed(book: &mut Book, asked: Asked, welcome: Welcome) -> Result<u64, Unwe
 /// The session goes on after `received`, if that fits what we know.
 fn go_on(book: &mut Book, received: stream::Seq, shrinks: bool) -> Result<(), Unwelcome> {
     let position = Position { epoch: book.stream.epoch(), seq: received };
-    // What was never written cannot have been received; and what was acknowledged stays so.
-    let fits = received.0 <= book.written
-        && received >= book.stream.outgoing().last_acknowledged()
-        && book.acknowledged(received)
+    // The first asks whether it was written, the second whether it was not acknowledged before.
+    let fits = book.acknowledged(received)
         && matches!(book.stream.resume(position), Resume::Replay { .. });
     if !fits {
         book.restart(Why::Disagreement, false);

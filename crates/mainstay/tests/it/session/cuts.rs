@@ -29,25 +29,28 @@ async fn every_byte(way: Way) {
         lanes.spawn(async move {
             let server = Server::start(Mood { says: MESSAGES, ..Mood::default() }).await;
             let proxy = FaultProxy::start(server.address).await.unwrap();
-            let mut cuts = 0;
-            loop {
-                let at_byte = next.fetch_add(1, Ordering::SeqCst);
-                if !run(&server, &proxy, way, at_byte).await {
-                    return cuts;
-                }
-                cuts += 1;
+            let (mut cuts, mut doubled) = (0, 0);
+            while let Some(more) =
+                run(&server, &proxy, way, next.fetch_add(1, Ordering::SeqCst)).await
+            {
+                (cuts, doubled) = (cuts + 1, doubled + more);
             }
+            (cuts, doubled)
         });
     }
-    let cuts: u64 = lanes.join_all().await.into_iter().sum();
+    let lanes = lanes.join_all().await;
+    let cuts: u64 = lanes.iter().map(|(cuts, _)| cuts).sum();
+    let doubled: u64 = lanes.iter().map(|(_, doubled)| doubled).sum();
     // Each message alone has some twenty bytes.
     assert!(cuts > 20 * MESSAGES as u64, "{cuts} cuts");
+    assert!(doubled > cuts, "{doubled} messages came twice");
 }
 
-/// A whole exchange whose first connection is cut at this byte. Says whether it was cut.
-async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> bool {
+/// A whole exchange whose first connection is cut at this byte. Says how many messages came twice, if
+/// it was cut.
+async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> Option<u64> {
     let before = proxy.stats().accepted;
-    let cut = Some(Cut { at_byte, reset: at_byte.is_multiple_of(2) });
+    let cut = Some(Cut { at_byte, reset: at_byte.is_multiple_of(3) });
     let bad = Direction { cut, ..Direction::CLEAR };
     proxy.set(match way {
         Way::Up => Fault { up: bad, ..Fault::NONE },
@@ -60,6 +63,13 @@ async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> boo
         last = Some(session.send(&number(n)).await.unwrap());
     }
     let exchange = async {
+        // Every other application has processed nothing when the connection is back: all comes twice.
+        while at_byte.is_multiple_of(2)
+            && session.stats().resumes == 0
+            && (session.stats().received < MESSAGES as u64 || session.fate(last.unwrap()).is_none())
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let heard = hear(&mut incoming, MESSAGES).await;
         let fate = session.delivered(last.unwrap()).await;
         (heard, fate)
@@ -84,9 +94,10 @@ async fn run(server: &Server, proxy: &FaultProxy, way: Way, at_byte: u64) -> boo
     assert_eq!(fate, Fate::Delivered, "{what}");
     assert_eq!(server.take_processed(), wanted, "{what}: up");
     assert_eq!(session.stats().unknown, 0, "{what}");
+    let doubled = session.stats().duplicates;
     let was_cut = proxy.stats().accepted > before + 1;
     session.shutdown().await;
-    was_cut
+    was_cut.then_some(doubled)
 }
 
 /// So many messages.

@@ -7,7 +7,8 @@ use std::task::Poll;
 use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 
-use super::ending::ended;
+use super::config::{Ending, WebSocketConfig};
+use super::ending::{closed_as, ended};
 use super::message::{Message, Utf8Bytes};
 use super::socket::{Frame, Socket};
 use crate::link::transport::DialError;
@@ -17,6 +18,7 @@ use crate::link::transport::DialError;
 pub struct Opening {
     socket: Box<dyn Socket>,
     subprotocol: Option<String>,
+    config: Arc<WebSocketConfig>,
     /// Which connection of its layer it is.
     connection: u64,
 }
@@ -66,8 +68,12 @@ impl Handshake {
 }
 
 impl Opening {
-    pub(super) const fn new(socket: Box<dyn Socket>, subprotocol: Option<String>) -> Self {
-        Self { socket, subprotocol, connection: 0 }
+    pub(super) const fn new(
+        socket: Box<dyn Socket>,
+        subprotocol: Option<String>,
+        config: Arc<WebSocketConfig>,
+    ) -> Self {
+        Self { socket, subprotocol, config, connection: 0 }
     }
 
     /// The socket, and which connection of its layer it is.
@@ -104,7 +110,10 @@ impl Opening {
     pub async fn recv(&mut self) -> Result<Message, DialError> {
         match self.hear().await? {
             Said::Message(message) => Ok(message),
-            Said::Close(code, reason) => Err(super::ending::closed(code, &reason)),
+            Said::Close(code, reason) => {
+                let reaction = self.config.reaction(&Ending::Closed { code, reason: &reason });
+                Err(closed_as(code, &reason, reaction))
+            }
         }
     }
 
@@ -112,7 +121,7 @@ impl Opening {
     pub(in crate::link) async fn hear(&mut self) -> Result<Said, DialError> {
         loop {
             let frame = poll_fn(|context| self.socket.poll_recv(context)).await;
-            match frame.map_err(|broken| ended(broken, |ending| ending.reaction()))? {
+            match frame.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))? {
                 Frame::Message(message) => return Ok(Said::Message(message)),
                 Frame::Ping(_) => self.flush().await?,
                 Frame::Pong(_) => {}
@@ -139,12 +148,12 @@ impl Opening {
     pub(super) async fn feed(&mut self, message: Message) -> Result<(), DialError> {
         let ready = poll_fn(|context| self.socket.poll_ready(context)).await;
         let sent = ready.and_then(|()| self.socket.start_send(Frame::Message(message)));
-        sent.map_err(|broken| ended(broken, |ending| ending.reaction()))
+        sent.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), DialError> {
         let flushed = poll_fn(|context| self.socket.poll_flush(context)).await;
-        flushed.map_err(|broken| ended(broken, |ending| ending.reaction()))
+        flushed.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))
     }
 }
 

@@ -144,7 +144,7 @@ impl WebSocketTransport {
             upgraded.map_err(|error| self.upgrade_failed(error, address, tls))?;
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
-        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
+        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol, self.config.clone()))
     }
 
     fn request(&self, address: &Address, offer: &Offer) -> Result<Request, DialError> {

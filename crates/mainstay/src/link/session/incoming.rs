@@ -15,9 +15,8 @@ pub struct SessionIncoming {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What came.
+/// What came. A `match` over it is exhaustive, so that nobody overlooks a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// A message.
     Message(Received),

@@ -36,6 +36,8 @@ mod log;
 mod manager;
 #[cfg(feature = "http")]
 mod pool;
+#[cfg(feature = "websocket")]
+pub mod session;
 mod shared;
 #[cfg(feature = "websocket")]
 mod stream;

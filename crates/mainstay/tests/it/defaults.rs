@@ -6,7 +6,7 @@ use std::time::Duration;
 use mainstay::cache::CacheConfig;
 use mainstay::core::config::duration;
 use mainstay::link::websocket::{
-    HandshakeConfig, IncomingConfig, OutboxConfig, Slow, WebSocketConfig,
+    HandshakeConfig, IncomingConfig, OutboxConfig, RequestsConfig, Slow, WebSocketConfig,
 };
 use mainstay::link::{
     Alpn, EndpointsConfig, HttpConfig, LinkConfig, Roots, StreamConfig, TlsConfig,
@@ -190,4 +190,12 @@ fn the_page_says_how_a_websocket_starts() {
         (times, link.health.down, link.health.up),
         (["20s", "15s", "5s"].map(Into::into), 1, 1)
     );
+}
+
+#[test]
+fn the_page_says_how_requests_start() {
+    let RequestsConfig { pending, timeout } = RequestsConfig::default();
+    let code = [("pending", pending.to_string()), ("timeout", duration::text(timeout))];
+    let code = code.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(rows("requests"), BTreeMap::from(code));
 }

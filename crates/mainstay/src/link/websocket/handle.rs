@@ -12,7 +12,8 @@ use mainstay_core::config::ConfigError;
 use mainstay_core::link::Seq;
 
 use super::config::WebSocketConfig;
-use super::line::{KEPT, Line, Took};
+use super::layer::Layer;
+use super::line::{Gone, KEPT, Line, Took};
 use super::message::Message;
 use super::receipt::Receipt;
 use super::stats::SocketStats;
@@ -116,8 +117,17 @@ impl WebSocket {
         options: LinkOptions,
         config: WebSocketConfig,
     ) -> Result<(Self, Incoming), ConfigError> {
+        Self::open_under(options, config, None)
+    }
+
+    /// The same under a layer, which speaks in place of the application.
+    pub(in crate::link) fn open_under(
+        options: LinkOptions,
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<(Self, Incoming), ConfigError> {
         let subscriptions = config.subscriptions.clone();
-        let transport = Arc::new(WebSocketTransport::new(config)?);
+        let transport = Arc::new(WebSocketTransport::new(config, layer)?);
         let line = transport.line.clone();
         let link = Link::over(options, transport.clone())?;
         // Set once, right here.
@@ -161,6 +171,11 @@ impl WebSocket {
     /// Waits until it is known what became of a message that was sent or buffered.
     pub async fn flushed(&self, seq: Seq) -> Receipt {
         self.line.settled(seq).await
+    }
+
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        self.line.gone(seq).await
     }
 
     /// What is known of a message now; none while it waits.

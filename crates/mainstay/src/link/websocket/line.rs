@@ -45,6 +45,8 @@ struct Inner {
     heard: Option<Instant>,
     ping: Ping,
     counts: Counts,
+    /// The last message that was written to a connection which is no more.
+    gone: Seq,
     /// Whether somebody waits for room, or for what becomes of a message.
     room_awaited: bool,
     settled_awaited: bool,
@@ -116,6 +118,17 @@ pub(super) enum Took {
     Stopped(Message),
 }
 
+/// Why no reply to a message will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Its connection is no more.
+    Lost,
+    /// It was never sent.
+    Dropped,
+    /// The link is over.
+    Stopped,
+}
+
 /// Why the pump must give the connection up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooSlow;
@@ -141,6 +154,7 @@ impl Line {
             heard: None,
             ping: Ping::default(),
             counts: Counts::default(),
+            gone: Seq(0),
             room_awaited: false,
             settled_awaited: false,
         };
@@ -214,6 +228,30 @@ impl Line {
                 }
                 if inner.phase == Phase::Stopped {
                     return Receipt::Dropped;
+                }
+                inner.outbox.deadline().unwrap_or(Instant::MAX)
+            };
+            // Too early is as good as too late: it looks again.
+            drop(tokio::time::timeout_at(clock::to_tokio(expiry), settled).await);
+        }
+    }
+
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let expiry = {
+                let mut inner = self.lock();
+                inner.expire(clock::now());
+                if inner.receipts.of(seq) == Some(Receipt::Dropped) {
+                    return Gone::Dropped;
+                }
+                if inner.gone >= seq {
+                    return Gone::Lost;
+                }
+                if inner.phase == Phase::Stopped {
+                    return Gone::Stopped;
                 }
                 inner.outbox.deadline().unwrap_or(Instant::MAX)
             };
@@ -306,6 +344,14 @@ impl Line {
         self.lock().expire(clock::now());
     }
 
+    /// Counts messages that a layer sent or took.
+    pub(super) fn carried(&self, sent: (u64, u64), received: (u64, u64)) {
+        let stats = &mut self.lock().counts;
+        (stats.sent, stats.sent_bytes) = (stats.sent + sent.0, stats.sent_bytes + sent.1);
+        stats.received += received.0;
+        stats.received_bytes += received.1;
+    }
+
     pub(super) fn heard(&self) -> Option<Instant> {
         self.lock().heard
     }
@@ -329,6 +375,7 @@ impl Line {
                 inner.phase = Phase::Down;
             }
             inner.receipts.unknown(started);
+            inner.gone = inner.gone.max(started);
             (inner.heard, inner.pump) = (None, None);
             if !inner.buffers {
                 inner.throw_away();

@@ -20,7 +20,7 @@ use super::config::Ending;
 use super::ending::refused;
 use super::opening::Opening;
 use super::provide::{Offer, ProvideError};
-use super::socket::{Metered, Socket, Tungstenite};
+use super::socket::{Metered, Tungstenite};
 use super::targets::{Choice, Guarded};
 use super::transport::WebSocketTransport;
 use crate::clock;
@@ -41,11 +41,13 @@ enum Refused {
 
 impl WebSocketTransport {
     /// A connection over which the application's messages may go.
-    pub(super) async fn reach(&self, choice: Choice) -> Result<Box<dyn Socket>, DialError> {
-        let offer = self.offer().await?;
+    pub(super) async fn reach(&self, choice: Choice) -> Result<Opening, DialError> {
+        let mut offer = self.offer().await?;
+        // A layer says the token itself, and need not have it said twice.
+        let token = if self.layer.is_some() { offer.token.take() } else { None };
         let address = self.address(&offer, choice)?;
         let guarded = Guarded::admit(&self.config, &address)?;
-        let reached = self.reach_at(address, &offer).await;
+        let reached = self.reach_at(address, &offer, token).await;
         guarded.record(reached.as_ref().map(|_| ()));
         reached
     }
@@ -54,7 +56,8 @@ impl WebSocketTransport {
         &self,
         mut address: Address,
         offer: &Offer,
-    ) -> Result<Box<dyn Socket>, DialError> {
+        token: Option<String>,
+    ) -> Result<Opening, DialError> {
         let mut redirects = self.config.redirects;
         let opening = loop {
             match self.upgrade(&address, offer).await {
@@ -73,11 +76,14 @@ impl WebSocketTransport {
             }
         };
         let limit = self.config.handshake_timeout;
-        within(limit, "the application's handshake", self.greet(opening)).await
+        within(limit, "the application's handshake", self.greet(opening, token)).await
     }
 
     /// Says what has to be said before anything that waits: handshake, then subscriptions.
-    async fn greet(&self, opening: Opening) -> Result<Box<dyn Socket>, DialError> {
+    async fn greet(&self, opening: Opening, token: Option<String>) -> Result<Opening, DialError> {
+        if let Some(layer) = &self.layer {
+            return layer.greet(opening, token).await;
+        }
         let mut opening = match &self.config.handshake {
             Some(handshake) => handshake.shake(opening).await?,
             None => opening,
@@ -89,7 +95,7 @@ impl WebSocketTransport {
             }
             opening.flush().await?;
         }
-        Ok(opening.into_socket())
+        Ok(opening)
     }
 
     /// What the provider offers for this attempt.
@@ -142,7 +148,7 @@ impl WebSocketTransport {
         // Made anew, without the buffer in which the answer was read; what came behind it is kept.
         let stream = socket.into_inner();
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(buffers)).await;
-        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
+        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol, self.config.clone()))
     }
 
     fn request(&self, address: &Address, offer: &Offer) -> Result<Request, DialError> {

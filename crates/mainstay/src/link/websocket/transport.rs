@@ -11,6 +11,7 @@ use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
 use super::config::{Rules, WebSocketConfig};
+use super::layer::Layer;
 use super::limiter::Turn;
 use super::line::Line;
 use super::pump::{Pump, Said};
@@ -29,6 +30,8 @@ pub(super) struct WebSocketTransport {
     pub(super) line: Arc<Line>,
     pub(super) targets: Targets,
     pub(super) dialer: Arc<Dialer>,
+    /// What is spoken in place of bare messages.
+    pub(super) layer: Option<Arc<dyn Layer>>,
     /// The connection, while nobody serves it.
     idle: Mutex<Option<Box<Pump>>>,
     /// One that is to take over.
@@ -46,11 +49,15 @@ pub(super) struct WebSocketTransport {
 impl Drop for WebSocketTransport {
     fn drop(&mut self) {
         self.line.stop();
+        self.layer.iter().for_each(|layer| layer.stop());
     }
 }
 
 impl WebSocketTransport {
-    pub(super) fn new(config: WebSocketConfig) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
         let targets = Targets::new(&config)?;
         let dialer = Dialer::of(&config.stream).map_err(|error| error.within("stream"))?;
@@ -64,6 +71,7 @@ impl WebSocketTransport {
             line,
             targets,
             dialer,
+            layer,
             idle: Mutex::default(),
             standby: Mutex::default(),
             turn: Mutex::default(),
@@ -77,7 +85,7 @@ impl WebSocketTransport {
     async fn make(&self, choice: Choice) -> Result<Box<Pump>, DialError> {
         let reached = self.reach(choice).await;
         let wanted = self.targets.dialled(choice, reached.as_ref().map(|_| ()));
-        let socket = reached.inspect_err(|error| self.learn(error))?;
+        let opening = reached.inspect_err(|error| self.learn(error))?;
         if !wanted {
             return Err(DialError::new(
                 Outcome::Abandoned,
@@ -85,7 +93,8 @@ impl WebSocketTransport {
             ));
         }
         self.attempts.store(0, Ordering::Relaxed);
-        Ok(Box::new(Pump::new(self.config.clone(), self.line.clone(), socket)))
+        let layer = self.layer.clone();
+        Ok(Box::new(Pump::new(self.config.clone(), self.line.clone(), layer, opening)))
     }
 
     /// Remembers that the peer wants other credentials.
@@ -206,7 +215,9 @@ impl Transport for WebSocketTransport {
     }
 
     fn entered(&self, state: StateName) {
-        self.line.fail(state == StateName::Failed);
+        let failed = state == StateName::Failed;
+        self.line.fail(failed);
+        self.layer.iter().for_each(|layer| layer.failed(failed));
     }
 
     async fn close(&self) {

@@ -1,7 +1,10 @@
 //! What a link's handles and its pump share: the messages on their way in and out.
 
+mod inbound;
+mod ping;
+mod serve;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,12 +13,13 @@ use mainstay_core::link::{Outbox, Overflow, Put, Seq};
 use mainstay_core::time::Instant;
 use tokio::sync::Notify;
 
-use super::config::{Slow, WebSocketConfig};
+use super::config::WebSocketConfig;
 use super::message::Message;
 use super::receipt::{Receipt, Receipts};
-use super::socket::Broken;
 use super::stats::SocketStats;
 use crate::clock;
+use inbound::Inbound;
+use ping::Ping;
 
 /// Messages that a queue keeps room for.
 pub(super) const KEPT: usize = 16;
@@ -64,21 +68,6 @@ enum Phase {
     Stopped,
 }
 
-/// Messages that wait for the application.
-struct Inbound {
-    queue: VecDeque<Message>,
-    bytes: usize,
-    messages_max: usize,
-    bytes_max: usize,
-    slow: Slow,
-    /// Not told yet.
-    missed: u64,
-    missed_ever: u64,
-    reader: Option<Waker>,
-    reader_gone: bool,
-    call: Option<OnMessage>,
-}
-
 /// Those of [`SocketStats`] that are counted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -87,24 +76,6 @@ struct Counts {
     received: u64,
     received_bytes: u64,
     dropped: u64,
-}
-
-/// Our own ping: there is one, or none.
-#[derive(Debug, Default)]
-struct Ping {
-    nonce: u64,
-    state: PingState,
-    asker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum PingState {
-    #[default]
-    Idle,
-    Wanted,
-    Sent,
-    Answered,
-    Lost,
 }
 
 /// What became of a message that was put.
@@ -355,204 +326,6 @@ impl Line {
     pub(super) fn heard(&self) -> Option<Instant> {
         self.lock().heard
     }
-
-    // What the pump does.
-
-    /// A connection is ready: what waits may be written.
-    pub(super) fn opened(&self, now: Instant) {
-        let mut inner = self.lock();
-        (inner.now, inner.heard, inner.ping.state) = (now, Some(now), PingState::Idle);
-        if inner.phase == Phase::Down {
-            inner.phase = Phase::Open;
-        }
-    }
-
-    /// The connection is gone; what was written up to `started` and not flushed is unknown.
-    pub(super) fn lost(&self, started: Seq) {
-        let asker = {
-            let mut inner = self.lock();
-            if inner.phase == Phase::Open {
-                inner.phase = Phase::Down;
-            }
-            inner.receipts.unknown(started);
-            inner.gone = inner.gone.max(started);
-            (inner.heard, inner.pump) = (None, None);
-            if !inner.buffers {
-                inner.throw_away();
-            }
-            inner.ping.finish(PingState::Lost)
-        };
-        asker.into_iter().for_each(Waker::wake);
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// The link has given up: what waits will not be sent. Or it has not, any more.
-    pub(super) fn fail(&self, failed: bool) {
-        {
-            let mut inner = self.lock();
-            inner.phase = match (failed, inner.phase) {
-                (true, Phase::Down) => Phase::Failed,
-                (false, Phase::Failed) => Phase::Down,
-                (_, phase) => phase,
-            };
-            if failed {
-                inner.throw_away();
-            }
-        }
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// The link is over.
-    pub(super) fn stop(&self) {
-        let reader = {
-            let mut inner = self.lock();
-            inner.phase = Phase::Stopped;
-            inner.throw_away();
-            inner.inbound.reader.take()
-        };
-        reader.into_iter().for_each(Waker::wake);
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// Begins a turn of the pump: answers whether a ping is wanted.
-    pub(super) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
-        let mut inner = self.lock();
-        inner.now = now;
-        inner.expire(now);
-        if heard {
-            inner.heard = Some(now);
-        }
-        if inner.ping.state != PingState::Wanted {
-            return None;
-        }
-        inner.ping.state = PingState::Sent;
-        Some(inner.ping.nonce)
-    }
-
-    /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the
-    /// next to be sent wakes the pump.
-    ///
-    /// `write` only fills a buffer: for as long as it runs, senders wait.
-    pub(super) fn take(
-        &self,
-        count: usize,
-        context: &Context<'_>,
-        mut write: impl FnMut(Seq, Message) -> Result<(), Broken>,
-    ) -> Result<usize, Broken> {
-        let mut taken = 0;
-        let mut inner = self.lock();
-        let (now, mut bytes, mut result) = (inner.now, 0, Ok(()));
-        while taken < count && result.is_ok() {
-            let Some((seq, message)) = inner.outbox.take(now) else {
-                inner.park(context);
-                break;
-            };
-            (taken, bytes) = (taken + 1, bytes + message.len() as u64);
-            result = write(seq, message);
-        }
-        inner.counts.sent += taken as u64;
-        inner.counts.sent_bytes += bytes;
-        let awaited = std::mem::take(&mut inner.room_awaited);
-        drop(inner);
-        if awaited {
-            self.room.notify_waiters();
-        }
-        result.map(|()| taken)
-    }
-
-    /// Whether nothing waits to be written.
-    pub(super) fn is_drained(&self) -> bool {
-        self.lock().outbox.is_empty()
-    }
-
-    /// All up to `seq` are with the operating system.
-    pub(super) fn flushed(&self, seq: Seq) {
-        let awaited = {
-            let mut inner = self.lock();
-            inner.receipts.written(seq);
-            std::mem::take(&mut inner.settled_awaited)
-        };
-        if awaited {
-            self.settled.notify_waiters();
-        }
-    }
-
-    /// Hands messages that came, of so many `bytes`, to the application; `messages` is empty
-    /// afterwards.
-    pub(super) fn deliver(
-        &self,
-        messages: &mut VecDeque<Message>,
-        bytes: usize,
-    ) -> Result<(), TooSlow> {
-        let (call, reader) = {
-            let mut inner = self.lock();
-            inner.counts.received += messages.len() as u64;
-            inner.counts.received_bytes += bytes as u64;
-            match &inner.inbound.call {
-                Some(call) => (Some(call.clone()), None),
-                None => {
-                    inner.inbound.take(messages, bytes)?;
-                    (None, inner.inbound.reader.take())
-                }
-            }
-        };
-        reader.into_iter().for_each(Waker::wake);
-        if let Some(call) = call {
-            for message in messages.drain(..) {
-                if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
-                    tracing::error!("a listener for messages panicked");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A pong came.
-    pub(super) fn pong(&self, payload: &[u8]) {
-        let asker = {
-            let mut inner = self.lock();
-            let ours = payload == inner.ping.nonce.to_be_bytes();
-            if ours && inner.ping.state == PingState::Sent {
-                inner.ping.finish(PingState::Answered)
-            } else {
-                None
-            }
-        };
-        asker.into_iter().for_each(Waker::wake);
-    }
-
-    // What a probe does.
-
-    /// Wants a ping; false when there is no connection to send it over.
-    pub(super) fn want_ping(&self) -> bool {
-        let pump = {
-            let mut inner = self.lock();
-            if inner.heard.is_none() {
-                return false;
-            }
-            inner.ping.nonce += 1;
-            inner.ping.state = PingState::Wanted;
-            inner.pump.take()
-        };
-        pump.into_iter().for_each(Waker::wake);
-        true
-    }
-
-    /// Ready when the ping was answered, or the connection lost; says whether it was answered.
-    pub(super) fn poll_ping(&self, context: &Context<'_>) -> Poll<bool> {
-        let mut inner = self.lock();
-        match inner.ping.state {
-            PingState::Answered => Poll::Ready(true),
-            PingState::Lost | PingState::Idle => Poll::Ready(false),
-            PingState::Wanted | PingState::Sent => {
-                inner.ping.asker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
 }
 
 /// The message that found no room, or what became of it.
@@ -613,82 +386,6 @@ impl Inner {
         match &self.pump {
             Some(waker) if waker.will_wake(context.waker()) => {}
             Some(_) | None => self.pump = Some(context.waker().clone()),
-        }
-    }
-}
-
-impl Inbound {
-    fn new(config: &WebSocketConfig) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            bytes: 0,
-            messages_max: config.incoming.messages,
-            bytes_max: config.incoming.bytes,
-            slow: config.incoming.slow,
-            missed: 0,
-            missed_ever: 0,
-            reader: None,
-            reader_gone: false,
-            call: None,
-        }
-    }
-
-    fn take(&mut self, messages: &mut VecDeque<Message>, bytes: usize) -> Result<(), TooSlow> {
-        if self.reader_gone {
-            messages.clear();
-            return Ok(());
-        }
-        if self.queue.is_empty() && messages.len() <= self.messages_max && bytes <= self.bytes_max {
-            // The usual case: the reader has taken what came before.
-            self.bytes = bytes;
-            std::mem::swap(&mut self.queue, messages);
-            return Ok(());
-        }
-        messages.drain(..).try_for_each(|message| self.push(message))
-    }
-
-    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
-        while !self.queue.is_empty()
-            && (self.queue.len() >= self.messages_max
-                || self.bytes + message.len() > self.bytes_max)
-        {
-            match self.slow {
-                Slow::Disconnect => return Err(TooSlow),
-                Slow::DropNewest => {
-                    self.miss();
-                    return Ok(());
-                }
-                Slow::DropOldest => {
-                    drop(self.pop());
-                    self.miss();
-                }
-            }
-        }
-        self.bytes += message.len();
-        self.queue.push_back(message);
-        Ok(())
-    }
-
-    const fn miss(&mut self) {
-        self.missed += 1;
-        self.missed_ever += 1;
-    }
-
-    fn pop(&mut self) -> Option<Message> {
-        let message = self.queue.pop_front()?;
-        self.bytes -= message.len();
-        Some(message)
-    }
-}
-
-impl Ping {
-    fn finish(&mut self, state: PingState) -> Option<Waker> {
-        match self.state {
-            PingState::Wanted | PingState::Sent => {
-                self.state = state;
-                self.asker.take()
-            }
-            PingState::Idle | PingState::Answered | PingState::Lost => None,
         }
     }
 }

@@ -47,7 +47,7 @@ fn tests(root: &Path, packages: &[&str]) -> Result<(), Failure> {
     let runner: &[&str] = if succeeds("cargo", &["nextest", "--version"]) {
         &["nextest", "run", "--locked", "--no-fail-fast"]
     } else {
-        &["test", "--locked", "--lib", "--bins", "--tests"]
+        &["test", "--locked", "--lib", "--bins", "--tests", "--examples"]
     };
     run(cargo(root, runner).args(packages))
 }

@@ -154,7 +154,7 @@ pub fn close_codes_as_markdown() -> String {
     for CloseCode { code, name, meaning } in CloseCode::ALL {
         let then = match reaction(code, None) {
             Reaction::Refresh => "gets new credentials once, then gives up",
-            Reaction::Fail => "gives up",
+            Reaction::Fail | Reaction::Stop => "gives up",
             Reaction::Redial { .. } | Reaction::RedialFew { .. } => match Verdict::of(code) {
                 Some(Verdict::AfterRetry) => "reconnects, not before `retry`",
                 Some(Verdict::AtOnce | Verdict::Final) | None => "reconnects at once",

@@ -41,6 +41,8 @@ pub enum Reaction {
     },
     /// Ask for new credentials and dial again, once; refused again, give up.
     Refresh,
+    /// Do not dial again: the peer has said goodbye, and that was all. The link is disconnected.
+    Stop,
     /// Give up: the user must act.
     Fail,
 }

@@ -177,8 +177,8 @@ impl LinkConfig {
     }
 
     /// The numbers of seed 003: at most 5 redials, 1 s doubling to 30 s with ±20 % of jitter, a
-    /// breaker of 3 failures and 30 s, pings every 5 s that may take 2 s, one missed pong
-    /// reconnects.
+    /// breaker of 3 failures and 30 s whose end is announced as *closed*, pings every 5 s that may
+    /// take 2 s, one missed pong reconnects.
     #[must_use]
     pub fn streamotter() -> Self {
         let mut config = Self::default();
@@ -191,7 +191,8 @@ impl LinkConfig {
             increment: None,
             jitter: Jitter::Ratio(Ratio::percent(20)),
         };
-        config.reconnect.circuit = Some(CircuitConfig::default());
+        config.reconnect.circuit =
+            Some(CircuitConfig { closed_after_cooldown: true, ..CircuitConfig::default() });
         config.health.interval = Duration::from_secs(5);
         config.health.timeout = Duration::from_secs(2);
         config.health.down = 1;

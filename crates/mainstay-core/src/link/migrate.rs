@@ -69,6 +69,10 @@ impl Link {
     ) {
         let usual = Wait::Usual;
         let wait = match reaction {
+            Reaction::Stop => {
+                step.tell(Event::Error { outcome, terminal: false });
+                return self.settle(step);
+            }
             Reaction::Redial { at_least } => Ok(at_least),
             Reaction::RedialFew { limit, .. } => {
                 self.breaches = self.breaches.saturating_add(1);

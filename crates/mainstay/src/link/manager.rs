@@ -13,7 +13,7 @@ use super::event::LinkEvent;
 use super::handle::{Link, LinkOptions};
 use super::listener::{ListenError, Listener};
 use super::transport::Transport;
-use crate::event::Events;
+use crate::event::{Events, Kind};
 
 /// What a [`LinkManager`] is made of.
 #[derive(Clone, Debug)]
@@ -126,6 +126,32 @@ impl LinkManager {
         let link = Link::open(options, transport).map_err(ManageError::Config)?;
         book.links.insert(name.into(), Managed { link: link.clone(), overrides });
         Ok(link)
+    }
+
+    /// Takes a link under its roof that exists already: its name is kept, its events go where those
+    /// of the others go, and from now on the common options hold for it, with `overrides` over them
+    /// (the connection that seed 003 passes to each function).
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`] when the name is taken, the manager is full, or the options make no sense;
+    /// the link is as it was then.
+    pub fn adopt(&self, link: &Link, overrides: LinkOverrides) -> Result<(), ManageError> {
+        let mut book = self.book();
+        if book.links.contains_key(link.name()) {
+            return Err(ManageError::Taken);
+        }
+        if book.links.len() >= self.links_max {
+            return Err(ManageError::Full { links_max: self.links_max });
+        }
+        let merged = book.link.merged(&overrides);
+        mainstay_core::link::Link::new(&merged).map_err(ManageError::Config)?;
+        let events = self.events.clone();
+        let told = move |event: &LinkEvent| events.send(|| Kind::Link(event.clone()));
+        link.on("*", told).map_err(ManageError::Listen)?;
+        link.reconfigure(&merged).map_err(ManageError::Config)?;
+        book.links.insert(link.name().clone(), Managed { link: link.clone(), overrides });
+        Ok(())
     }
 
     /// The link of that name.

@@ -26,6 +26,7 @@
 
 mod address;
 mod config;
+mod connection;
 mod ending;
 mod handle;
 pub(super) mod layer;
@@ -45,6 +46,9 @@ mod targets;
 mod transport;
 
 pub use config::{Classify, Ending, Guard, IncomingConfig, Slow, WebSocketConfig};
+pub use connection::{
+    ConnectionOptions, SendJsonError, WebSocketConnection, create_connection, send_message,
+};
 pub(super) use ending::closed_as;
 pub use handle::{
     Incoming, Missed, Outgoing, RejectReason, Rejected, SendError, SendStatus, WebSocket,

@@ -2,6 +2,7 @@ mod messages;
 mod peer;
 mod requests;
 mod scheduling;
+mod seed_003;
 
 use std::time::Duration;
 

@@ -65,6 +65,15 @@ fn w30_a_broken_protocol_is_tried_three_times_more() {
 }
 
 #[test]
+fn w14_a_goodbye_may_be_the_end() {
+    let mut rig = websocket();
+    let step = rig.ended(Outcome::TRANSIENT, Reaction::Stop);
+    rig.is(StateName::Disconnected);
+    assert_eq!(told(&step).last(), Some(&"link.disconnected"));
+    assert_eq!(rig.link.deadline(), None);
+}
+
+#[test]
 fn w14_an_ending_may_widen_the_wait_up_to_the_cap() {
     let waits = |reaction, bits| {
         let mut rig = websocket();

@@ -246,9 +246,9 @@ impl WebSocket {
     }
 
     /// From now on calls `call` with each message, from the link's own task, in place of
-    /// [`Incoming`]. It should be quick; a panic disturbs nobody.
+    /// [`Incoming`]; first with those that wait. It should be quick; a panic disturbs nobody.
     pub fn on_message(&self, call: impl Fn(Message) + Send + Sync + 'static) {
-        self.line.call_with_messages(Some(Arc::new(call)));
+        self.line.call_with_messages(Arc::new(call));
     }
 
     /// A [`Sink`] for messages, for those who like streams; [`Incoming`] is the stream.

@@ -272,8 +272,13 @@ impl Line {
     }
 
     /// From now on messages go to `call` instead of the queue.
-    pub(super) fn call_with_messages(&self, call: Option<OnMessage>) {
-        self.lock().inbound.call = call;
+    pub(super) fn call_with_messages(&self, call: OnMessage) {
+        let pump = {
+            let mut inner = self.lock();
+            inner.inbound.call = Some(call);
+            inner.pump.take()
+        };
+        pump.into_iter().for_each(Waker::wake);
     }
 
     /// Takes no more messages.

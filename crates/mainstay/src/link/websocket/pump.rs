@@ -153,7 +153,12 @@ impl Pump {
             return Poll::Ready(Said::Over(error));
         }
         let heard = self.socket.take_heard();
-        if let Some(nonce) = self.line.turn(now, heard) {
+        let (ping, owes_calls) = self.line.turn(now, heard);
+        if owes_calls {
+            // Nothing is kept that could be too much.
+            let _kept: Result<(), TooSlow> = self.line.deliver(&mut self.arrived, 0);
+        }
+        if let Some(nonce) = ping {
             let ping = Frame::Ping(Bytes::copy_from_slice(&nonce.to_be_bytes()));
             if let Err(broken) = self.socket.start_send(ping) {
                 return Poll::Ready(self.over(broken));

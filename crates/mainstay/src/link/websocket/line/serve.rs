@@ -72,19 +72,25 @@ impl Line {
         self.room.notify_waiters();
     }
 
-    /// Begins a turn of the pump: answers whether a ping is wanted.
-    pub(in crate::link::websocket) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
+    /// Begins a turn of the pump: answers which ping is wanted, and whether messages wait for somebody
+    /// who has come to want to be called.
+    pub(in crate::link::websocket) fn turn(
+        &self,
+        now: Instant,
+        heard: bool,
+    ) -> (Option<u64>, bool) {
         let mut inner = self.lock();
         inner.now = now;
         inner.expire(now);
         if heard {
             inner.heard = Some(now);
         }
+        let owes = inner.inbound.call.is_some() && !inner.inbound.queue.is_empty();
         if inner.ping.state != PingState::Wanted {
-            return None;
+            return (None, owes);
         }
         inner.ping.state = PingState::Sent;
-        Some(inner.ping.nonce)
+        (Some(inner.ping.nonce), owes)
     }
 
     /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the
@@ -146,8 +152,15 @@ impl Line {
             let mut inner = self.lock();
             inner.counts.received += messages.len() as u64;
             inner.counts.received_bytes += bytes as u64;
-            match &inner.inbound.call {
-                Some(call) => (Some(call.clone()), None),
+            match inner.inbound.call.clone() {
+                Some(call) => {
+                    // What came before somebody wanted to be called goes first.
+                    while let Some(earlier) = inner.inbound.queue.pop_back() {
+                        messages.push_front(earlier);
+                    }
+                    inner.inbound.bytes = 0;
+                    (Some(call), None)
+                }
                 None => {
                     inner.inbound.take(messages, bytes)?;
                     (None, inner.inbound.reader.take())

@@ -173,6 +173,15 @@ impl WebSocketConfig {
         Self { url: url.into(), ..Self::default() }
     }
 
+    /// Checks everything that can be checked without connecting, as [`super::WebSocket::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map(drop)
+    }
+
     /// What an ending means here.
     pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
         match &self.classify {
@@ -200,7 +209,7 @@ impl WebSocketConfig {
                 |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) {
                 let allowed = "a token such as graphql-transport-ws";
-                return Err(ConfigError::new("subprotocols", format!("{name:?}"), allowed));
+                return Err(ConfigError::new("subprotocols", name.as_str(), allowed));
             }
         }
         Ok(address)

@@ -4,6 +4,7 @@
 
 mod install;
 mod peers;
+mod servers;
 mod step;
 mod suite;
 mod tidy;

@@ -1,5 +1,6 @@
 mod messages;
 mod peer;
+mod real;
 mod scheduling;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ use recloser::Recloser;
 use crate::allocations::counted;
 use crate::peers::{call_tower_resilience, tower_resilience};
 use crate::report::{Content, Section};
+use crate::websockets;
 
 pub fn section() -> Section {
     let ten = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub fn section() -> Section {
         ("mainstay, 4000 calls".into(), ours(Window::Count(4000))),
         ("mainstay, 10 time buckets".into(), ours(Window::Time(ten))),
         ("mainstay, an active operation".into(), active_operation()),
+        ("mainstay, an idle websocket link, beside its TCP stream".into(), websockets::idle()),
+        ("bare tokio-tungstenite, small buffers, idle".into(), websockets::idle_bare()),
         ("recloser, 100 calls".into(), bytes(|| Recloser::custom().closed_len(100).build())),
         ("failsafe, default".into(), bytes(|| Config::new().build())),
         (
@@ -39,7 +42,8 @@ pub fn section() -> Section {
         ),
     ];
     let note = "Breakers, with three probes, the default; recloser makes no room for any before it \
-                opens. And what the list of active operations holds for each.";
+                opens. What the list of active operations \
+                holds for each. And what a connected WebSocket holds, after an echo.";
     Section { name: "memory", note, content: Content::Sizes(sizes) }
 }
 

@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig as Buffers;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 
+use crate::allocations::counted;
 use crate::measure::Row;
 use crate::report::Section;
 
@@ -70,6 +71,54 @@ fn row<C: Client>(name: &str, size: usize, window: usize) -> Row {
 fn step<C: Client>(runtime: &Runtime, clients: &mut [C], payload: &Bytes, window: usize) {
     let turns = clients.iter_mut().map(|client| client.turn(payload, window));
     runtime.block_on(join_all(turns));
+}
+
+/// Bytes that a link holds which is connected and idle, after one message each way.
+pub fn idle() -> u64 {
+    held::<Ours>().saturating_sub(held::<Raw>())
+}
+
+/// The same for the library under it.
+pub fn idle_bare() -> u64 {
+    held::<Bare<true>>().saturating_sub(held::<Raw>())
+}
+
+/// Bytes for each of many connections, both ends together.
+fn held<C: Client>() -> u64 {
+    const MANY: usize = 200;
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let connect = || {
+        let mut client = runtime.block_on(C::connect(*KEEPER));
+        runtime.block_on(client.turn(&Bytes::from_static(b"x"), 1));
+        client
+    };
+    // What only the first one needs.
+    let first = connect();
+    let (clients, allocated) = counted(|| (0..MANY).map(|_| connect()).collect::<Vec<_>>());
+    // The server's side is the same for all, and is never freed while somebody counts.
+    drop((first, clients));
+    allocated.bytes / MANY as u64
+}
+
+/// A connection without a library.
+struct Raw(TcpStream);
+
+impl Client for Raw {
+    async fn connect(address: SocketAddr) -> Self {
+        Self(upgraded(address, Buffers::default()).await.into_inner())
+    }
+
+    fn turn<'a>(&'a mut self, payload: &'a Bytes, _: usize) -> Turn<'a> {
+        // By hand: a masked frame, and its echo.
+        Box::pin(async move {
+            let length = u8::try_from(payload.len()).expect("it is short");
+            let mut frame = vec![0x82, 0x80 | length, 0, 0, 0, 0];
+            frame.extend_from_slice(payload);
+            self.0.write_all(&frame).await.expect("the server lives");
+            let mut echo = vec![0; payload.len() + 2];
+            self.0.read_exact(&mut echo).await.expect("an echo");
+        })
+    }
 }
 
 struct Bare<const SMALL: bool>(WebSocketStream<TcpStream>);
@@ -172,7 +221,11 @@ async fn upgraded(address: SocketAddr, buffers: Buffers) -> WebSocketStream<TcpS
 }
 
 /// The server that all clients share, for as long as the process lives.
-static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
+static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| server(echo));
+/// One that answers once, and keeps everything it has ever made.
+static KEEPER: LazyLock<SocketAddr> = LazyLock::new(|| server(keep));
+
+fn server<F: Future<Output = ()> + Send + 'static>(serve: fn(TcpStream) -> F) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -181,18 +234,27 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
             tell.send(listener.local_addr().expect("it is bound")).expect("somebody waits");
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).expect("a TCP option");
-                tokio::spawn(echo(stream));
+                tokio::spawn(serve(stream));
             }
         });
     });
     told.recv().expect("the server starts")
-});
+}
+
+async fn keep(stream: TcpStream) {
+    let Ok(mut upgraded) = tokio_tungstenite::accept_async(stream).await else { return };
+    if let Some(Ok(message)) = upgraded.next().await {
+        drop(upgraded.send(message).await);
+    }
+    std::mem::forget(upgraded);
+}
 
 /// Sends every frame back, unmasked: as little work as can be.
 async fn echo(stream: TcpStream) {
     let Ok(upgraded) = tokio_tungstenite::accept_async(stream).await else { return };
     let mut stream = upgraded.into_inner();
-    let (mut buffer, mut out) = (Vec::with_capacity(1 << 20), Vec::with_capacity(1 << 20));
+    const ROOM: usize = 512 * 1024;
+    let (mut buffer, mut out) = (Vec::with_capacity(ROOM), Vec::with_capacity(ROOM));
     loop {
         let mut used = 0;
         while let Some(length) = unmask(&buffer[used..], &mut out) {

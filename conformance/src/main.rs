@@ -6,6 +6,7 @@
 mod backoff;
 mod breaker;
 mod budget;
+mod flap;
 mod limiter;
 mod report;
 mod subjects;
@@ -17,10 +18,15 @@ use subjects::{backon, failsafe, governor, ours, recloser, tower, tower_resilien
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let known = ["--ours", "--write"];
+    let known = ["--ours", "--write", "flap"];
     if let Some(unknown) = arguments.iter().find(|argument| !known.contains(&argument.as_str())) {
         eprintln!("unknown argument `{unknown}`; known: {}", known.join(" "));
         return ExitCode::from(2);
+    }
+    if arguments.iter().any(|argument| argument == "flap") {
+        let flap = flap::run(arguments.iter().any(|argument| argument == "--ours"));
+        print!("{}", flap.table());
+        return if flap.ours_is_calm() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     // A panic of a library is a verdict, not a message.
     std::panic::set_hook(Box::new(|_| {}));
@@ -29,14 +35,16 @@ fn main() -> ExitCode {
     print!("{}", report.table());
     println!("\n{}", report.notes());
     println!("{}", report.summary());
+    let flap = flap::run(only_ours);
+    println!("\n{}", flap.table());
     if arguments.iter().any(|argument| argument == "--write") {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
-        if let Err(error) = std::fs::write(path, report.page()) {
+        if let Err(error) = std::fs::write(path, format!("{}\n{}", report.page(), flap.section())) {
             eprintln!("docs/conformance.md cannot be written: {error}");
             return ExitCode::from(3);
         }
     }
-    if report.ours_keeps_all() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.ours_keeps_all() && flap.ours_is_calm() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn subjects(only_ours: bool) -> Vec<Subject> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
+mod autobahn;
 mod install;
 mod peers;
 mod servers;
@@ -22,6 +23,8 @@ usage: cargo xtask <command> [options]
   bench [--write] [part] cost beside peers and bounds, in one run; part is a section's name
   conformance [--write] [--ours]
                          which promises hold for us and for the libraries beside us
+  flap [--ours]          how often a client dials a server that drops it, in 20 s
+  autobahn               the WebSocket conformance suite, where there is a Python 2.7
 
   --write                also write the tables into docs/
   --help                 this text, or a command's own
@@ -37,10 +40,14 @@ fn main() -> ExitCode {
         "tidy" if wants_help => say(tidy::HELP),
         "bench" if wants_help => say(peers::BENCH_HELP),
         "conformance" if wants_help => say(peers::CONFORMANCE_HELP),
+        "flap" if wants_help => say(peers::FLAP_HELP),
+        "autobahn" if wants_help => say(autobahn::HELP),
         "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
         "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
         "bench" => peers::bench(&root, &arguments),
         "conformance" => peers::conformance(&root, &arguments),
+        "flap" => peers::flap(&root, arguments),
+        "autobahn" => no_more(&arguments).and_then(|()| autobahn::run(&root)),
         "--help" | "-h" | "help" => say(HELP),
         "" => Err(Failure::Usage(HELP.into())),
         other => Err(Failure::Usage(format!("there is no command `{other}`\n\n{HELP}"))),

@@ -28,6 +28,17 @@ usage: cargo xtask conformance [--write] [--ours]
 exit code: 0 Mainstay keeps all, 1 it does not
 ";
 
+pub(crate) const FLAP_HELP: &str = "\
+Counts how often real clients dial a real server that takes connections and drops them, in 20 s.
+
+usage: cargo xtask flap [--ours]
+
+  --ours    only our link
+
+`cargo xtask conformance --write` writes the table into docs/conformance.md.
+exit code: 0 ours makes at most 12 attempts everywhere, 1 it does not
+";
+
 /// The workspaces beside the main one.
 pub(crate) const WORKSPACES: [&str; 2] = ["bench", "conformance"];
 
@@ -39,6 +50,12 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn conformance(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     is_locked(root, "conformance")?;
     run(&mut program(root, "conformance", &["run", "--release"], arguments))
+}
+
+pub(crate) fn flap(root: &Path, mut arguments: Vec<String>) -> Result<(), Failure> {
+    is_locked(root, "conformance")?;
+    arguments.insert(0, "flap".into());
+    run(&mut program(root, "conformance", &["run", "--release"], &arguments))
 }
 
 /// Checks that a workspace builds without a warning.

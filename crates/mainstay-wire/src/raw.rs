@@ -24,7 +24,21 @@ impl Raw {
         Ok(Self(value))
     }
 
-    /// The text.
+    /// `text` as a JSON string.
+    ///
+    /// ```
+    /// assert_eq!(mainstay_wire::Raw::text("it's").as_str(), r#""it's""#);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Never: any text is a JSON string.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self(serde_json::value::to_raw_value(text).expect("any text is a JSON string"))
+    }
+
+    /// The JSON.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()

@@ -36,12 +36,14 @@ mod log;
 mod manager;
 #[cfg(feature = "http")]
 mod pool;
+#[cfg(feature = "websocket")]
+pub mod session;
 mod shared;
 #[cfg(feature = "websocket")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket transport is its first caller"))]
 mod stream;
 mod tcp;
 mod transport;
+mod wake;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 

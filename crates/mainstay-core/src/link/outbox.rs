@@ -133,7 +133,7 @@ impl<M> Outbox<M> {
         if self.config.messages == 0 || bytes > self.config.bytes {
             return Put::Rejected(message);
         }
-        let mut gone = self.expire(now);
+        let mut gone = if self.is_stale(now) { self.expire(now) } else { Vec::new() };
         if let Some(index) = self.same_key(key) {
             let others = self.bytes - u64::from(self.held[index].bytes);
             if others + u64::from(bytes) <= u64::from(self.config.bytes) {
@@ -183,8 +183,7 @@ impl<M> Outbox<M> {
     /// Removes what has become too old, and answers it.
     pub fn expire(&mut self, now: Instant) -> Vec<(Seq, M)> {
         let mut gone = Vec::new();
-        let Some(age) = self.config.age else { return gone };
-        if self.held.is_empty() || now.since(self.oldest) < age {
+        if !self.is_stale(now) {
             return gone;
         }
         // Replaced messages are younger than their place in line, so the whole line is looked at.
@@ -233,6 +232,13 @@ impl<M> Outbox<M> {
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether something may be too old.
+    #[inline]
+    fn is_stale(&self, now: Instant) -> bool {
+        let Some(age) = self.config.age else { return false };
+        !self.held.is_empty() && now.since(self.oldest) >= age
     }
 
     fn number(&mut self) -> Seq {

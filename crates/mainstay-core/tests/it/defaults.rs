@@ -48,7 +48,7 @@ fn code() -> Defaults {
     enter(&mut found, "link.reconnect.circuit", &CircuitConfig::default());
     enter(&mut found, "endpoints", &EndpointsConfig::default());
     enter(&mut found, "outbox", &OutboxConfig::default());
-    enter(&mut found, "stream", &StreamConfig::default());
+    enter(&mut found, "tracked", &StreamConfig::default());
     found
 }
 

@@ -39,7 +39,11 @@ fn w14_a_peers_wish_is_bounded_and_never_overflows() {
     assert_eq!(reaction(4101, Some(endless)), redial(Wait::Between(RETRY_MAX, 2 * RETRY_MAX)));
     let none = Retry { after_ms: 0, jitter_ms: 0 };
     let Reaction::Redial { at_least } = reaction(4101, Some(none)) else { panic!("it redials") };
-    assert_eq!(at_least.at_least(SECOND, u64::MAX), SECOND, "the usual wait stays the least");
+    assert_eq!(
+        at_least.at_least(SECOND, RETRY_MAX, u64::MAX),
+        SECOND,
+        "the usual wait stays the least"
+    );
 }
 
 #[test]

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn b20_a_generation_that_never_comes_holds_nobody_up_for_ever() {
-        assert_eq!(told(&[2, 3, 4]), []);
+        assert!(told(&[2, 3, 4]).is_empty());
         assert_eq!(told(&[2, 3, 5, 4]), [2, 3, 4, 5]);
     }
 }

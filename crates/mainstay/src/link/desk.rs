@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
-use mainstay_core::link::{Action, Event as What, Input, Link as Machine, LinkView, Step};
+use mainstay_core::link::{
+    Action, Event as What, Input, Link as Machine, LinkView, StateName, Step,
+};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::sync::{broadcast, watch};
@@ -54,6 +56,8 @@ pub(super) struct Book {
     /// Who is to be woken: the task, while it sleeps.
     sleeper: Option<Waker>,
     called: bool,
+    /// The state that the transport was told last.
+    known: StateName,
     outbox: VecDeque<Note>,
 }
 
@@ -84,6 +88,7 @@ impl Desk {
             leaving: None,
             sleeper: None,
             called: false,
+            known: StateName::Disconnected,
             outbox: VecDeque::new(),
         };
         Self {
@@ -240,6 +245,13 @@ impl Book {
     pub(super) fn take_actions(&mut self) -> [Action; 3] {
         let slots = [&mut self.line, &mut self.probe, &mut self.standby];
         slots.map(std::mem::take)
+    }
+
+    /// The state, if the transport does not know it yet.
+    pub(super) fn take_news(&mut self) -> Option<StateName> {
+        let state = self.machine.state().name();
+        let known = std::mem::replace(&mut self.known, state);
+        (known != state).then_some(state)
     }
 
     /// Whether something is to be done.

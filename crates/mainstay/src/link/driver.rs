@@ -42,20 +42,11 @@ pub(super) struct Task<T> {
     probe: Option<Slot>,
     /// Dialling a second connection.
     standby: Option<Slot>,
-    /// The state that the transport was told last.
-    told: StateName,
 }
 
 impl<T: Transport> Task<T> {
     pub(super) const fn new(desk: Arc<Desk>, transport: Arc<T>) -> Self {
-        Self {
-            desk,
-            transport,
-            line: None,
-            probe: None,
-            standby: None,
-            told: StateName::Disconnected,
-        }
+        Self { desk, transport, line: None, probe: None, standby: None }
     }
 
     /// Runs until the link is stopped and disconnected.
@@ -105,12 +96,11 @@ impl<T: Transport> Task<T> {
     fn obey(&mut self) -> Option<Option<Instant>> {
         loop {
             self.desk.tell();
-            let (actions, state) = {
+            let (actions, news) = {
                 let mut book = self.desk.book();
-                (book.take_actions(), book.machine.state().name())
+                (book.take_actions(), book.take_news())
             };
-            if state != self.told {
-                self.told = state;
+            if let Some(state) = news {
                 self.transport.entered(state);
             }
             for action in actions {

@@ -133,6 +133,7 @@ impl Link {
         let machine = Machine::new(&options.config)?;
         let target = transport.target().into();
         let desk = Arc::new(Desk::new(options.name, target, machine, options.events));
+        super::wake::watch(&desk);
         let task = tokio::spawn(Task::new(desk.clone(), transport).run());
         Ok(Self { inner: Arc::new(Inner { desk, task: Mutex::new(Some(task)) }) })
     }

@@ -12,6 +12,7 @@ mod tls;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -98,7 +99,38 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl StreamConfig {
+    /// The defaults with the environment as it was when the process first asked: reading it for
+    /// every link would cost time and memory.
+    pub(crate) fn process() -> &'static Self {
+        static PROCESS: LazyLock<StreamConfig> = LazyLock::new(StreamConfig::default);
+        &PROCESS
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let times = |config: &Self| {
+            let phases = [config.name_timeout, config.tcp_timeout, config.proxy_timeout];
+            let rest = (config.tls_timeout, config.attempt_delay);
+            (phases, rest, config.user_timeout, config.keepalive)
+        };
+        times(self) == times(other) && self.proxy.is_same(&other.proxy)
+    }
+}
+
 impl Dialer {
+    /// The same as [`Dialer::new`]; all with the defaults share one.
+    pub(crate) fn of(config: &StreamConfig) -> Result<Arc<Self>, ConfigError> {
+        static PROCESS: OnceLock<Arc<Dialer>> = OnceLock::new();
+        if !config.is_same(StreamConfig::process()) {
+            return Ok(Arc::new(Self::new(config)?));
+        }
+        if let Some(dialer) = PROCESS.get() {
+            return Ok(dialer.clone());
+        }
+        let dialer = Arc::new(Self::new(config)?);
+        Ok(PROCESS.get_or_init(|| dialer).clone())
+    }
+
     /// Checks `config`; dials nothing.
     ///
     /// # Errors
@@ -170,6 +202,7 @@ async fn within<T>(
 
 impl Stream {
     /// The TCP connection below.
+    #[cfg(test)]
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,

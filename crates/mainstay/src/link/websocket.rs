@@ -15,6 +15,7 @@
 //! * **The end is understood.** Close codes and refused upgrades decide whether and when it is
 //!   dialled again ([`Ending`]); credentials are asked for anew before every attempt
 //!   ([`Provider`]).
+//! * **Requests end once.** With their reply, or with a definite error ([`Requests`]).
 //! * **A thousand links are polite.** A limit on handshakes is shared by the whole process
 //!   ([`HandshakeLimiter`]).
 //!
@@ -27,6 +28,7 @@ mod address;
 mod config;
 mod ending;
 mod handle;
+pub(super) mod layer;
 mod limiter;
 mod line;
 mod message;
@@ -35,20 +37,26 @@ mod provide;
 mod pump;
 mod reach;
 mod receipt;
+mod requests;
 mod socket;
 mod stats;
 mod subscriptions;
+mod targets;
 mod transport;
 
-pub use config::{Classify, Ending, IncomingConfig, Slow, WebSocketConfig};
+pub use config::{Classify, Ending, Guard, IncomingConfig, Slow, WebSocketConfig};
+pub(super) use ending::closed_as;
 pub use handle::{
     Incoming, Missed, Outgoing, RejectReason, Rejected, SendError, SendStatus, WebSocket,
 };
 pub use limiter::{HandshakeConfig, HandshakeLimiter};
 pub use mainstay_core::link::{OutboxConfig, Overflow, Reaction, Seq, Wait};
 pub use message::{Message, Utf8Bytes};
+pub(super) use opening::Said;
 pub use opening::{Handshake, Opening};
 pub use provide::{Ask, Offer, ProvideError, Provider};
 pub use receipt::Receipt;
+pub(super) use receipt::Receipts;
+pub use requests::{Repeat, RequestError, Requests, RequestsConfig};
 pub use stats::SocketStats;
 pub use subscriptions::{SUBSCRIPTIONS_MAX, Subscriptions};

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use mainstay::cache::CacheConfig;
 use mainstay::core::config::duration;
-use mainstay::link::{Alpn, EndpointsConfig, HttpConfig, Roots, StreamConfig, TlsConfig};
+use mainstay::link::websocket::{
+    HandshakeConfig, IncomingConfig, OutboxConfig, RequestsConfig, Slow, WebSocketConfig,
+};
+use mainstay::link::{
+    Alpn, EndpointsConfig, HttpConfig, LinkConfig, Roots, StreamConfig, TlsConfig,
+};
 use serde_json::Value;
 
 /// The rows of the page that begin with `section`: path and default.
@@ -122,4 +127,75 @@ fn the_page_says_how_tls_starts() {
     ];
     let code = code.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(rows("tls"), BTreeMap::from(code));
+}
+
+#[test]
+fn the_page_says_how_a_websocket_starts() {
+    // Taken apart, so that a new field is missed here and not only on the page.
+    let WebSocketConfig {
+        url: _,
+        more_urls,
+        endpoints,
+        stream: _,
+        tls,
+        guard,
+        headers,
+        subprotocols,
+        provider,
+        provider_timeout,
+        upgrade_timeout,
+        handshake,
+        handshake_timeout,
+        subscriptions,
+        message_max,
+        incoming: IncomingConfig { messages, bytes, slow },
+        outbox,
+        data_idle,
+        max_age,
+        allow_plain,
+        redirects,
+        classify,
+        limiter: _,
+    } = WebSocketConfig::new("ws://peer");
+    assert!(more_urls.is_empty() && headers.is_empty() && subprotocols.is_empty());
+    assert!(guard.is_none() && provider.is_none() && handshake.is_none() && classify.is_none());
+    assert!(subscriptions.keys().is_empty() && data_idle.is_none() && max_age.is_none());
+    let shared = (EndpointsConfig::default(), TlsConfig::default(), OutboxConfig::default());
+    assert_eq!((endpoints, tls, outbox), shared, "which have rows of their own");
+    assert!(slow == Slow::DropOldest && !allow_plain);
+    let HandshakeConfig { per_second, burst, at_once } = HandshakeConfig::default();
+    let time = |time: Duration| duration::text(time);
+    let code = [
+        ("more_urls", "none".to_owned()),
+        ("provider_timeout", time(provider_timeout)),
+        ("upgrade_timeout", time(upgrade_timeout)),
+        ("handshake_timeout", time(handshake_timeout)),
+        ("message_max", message_max.to_string()),
+        ("incoming.messages", messages.to_string()),
+        ("incoming.bytes", bytes.to_string()),
+        ("incoming.slow", "drop_oldest".to_owned()),
+        ("data_idle", "none".to_owned()),
+        ("max_age", "never".to_owned()),
+        ("allow_plain", "off".to_owned()),
+        ("redirects", redirects.to_string()),
+        ("limiter.per_second", per_second.to_string()),
+        ("limiter.burst", burst.to_string()),
+        ("limiter.at_once", at_once.to_string()),
+    ];
+    let code = code.map(|(field, value)| (field.to_owned(), value)).into();
+    assert_eq!(rows("websocket"), code);
+    let link = LinkConfig::websocket();
+    let times = [link.dial_timeout, link.health.interval, link.health.timeout].map(time);
+    assert_eq!(
+        (times, link.health.down, link.health.up),
+        (["20s", "15s", "5s"].map(Into::into), 1, 1)
+    );
+}
+
+#[test]
+fn the_page_says_how_requests_start() {
+    let RequestsConfig { pending, timeout } = RequestsConfig::default();
+    let code = [("pending", pending.to_string()), ("timeout", duration::text(timeout))];
+    let code = code.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(rows("requests"), BTreeMap::from(code));
 }

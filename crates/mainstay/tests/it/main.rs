@@ -23,6 +23,9 @@ mod retry;
 #[cfg(feature = "http")]
 mod server;
 #[cfg(test)]
+#[cfg(feature = "websocket")]
+mod session;
+#[cfg(test)]
 #[cfg(feature = "tower")]
 mod tower;
 #[cfg(test)]

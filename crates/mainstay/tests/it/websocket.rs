@@ -1,6 +1,7 @@
 mod messages;
 mod peer;
 mod real;
+mod requests;
 mod scheduling;
 
 use std::time::Duration;

@@ -63,7 +63,7 @@ impl Authority {
     }
 
     /// Whether it is certain to be this machine, without asking anybody.
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Address(address) => address.to_canonical().is_loopback(),
             Host::Name(name) => {

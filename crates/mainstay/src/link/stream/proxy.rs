@@ -35,6 +35,16 @@ enum Choice {
 }
 
 impl Proxy {
+    /// Whether it is a clone of `other`.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Choice::Direct, Choice::Direct) => true,
+            (Choice::One(own), Choice::One(other)) => Arc::ptr_eq(own, other),
+            (Choice::Environment(own), Choice::Environment(other)) => Arc::ptr_eq(own, other),
+            (Choice::Direct | Choice::One(_) | Choice::Environment(_), _) => false,
+        }
+    }
+
     /// No proxy.
     #[must_use]
     pub const fn none() -> Self {

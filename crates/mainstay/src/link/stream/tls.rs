@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mainstay_core::config::ConfigError;
 use mainstay_core::policy::outcome::Outcome;
@@ -29,7 +29,7 @@ use super::authority::Authority;
 /// assert_eq!(config.alpn, Alpn::Http1);
 /// assert!(matches!(config.roots, Roots::Platform));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsConfig {
     /// Whose certificates are trusted. Default those that the platform trusts.
     pub roots: Roots,
@@ -96,6 +96,19 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
+    /// The same as [`Tls::new`]; all with the default configuration share one, and its sessions.
+    pub(crate) fn of(config: &TlsConfig) -> Result<Self, ConfigError> {
+        static DEFAULT: OnceLock<Tls> = OnceLock::new();
+        if *config != TlsConfig::default() {
+            return Self::new(config);
+        }
+        if let Some(tls) = DEFAULT.get() {
+            return Ok(tls.clone());
+        }
+        let tls = Self::new(config)?;
+        Ok(DEFAULT.get_or_init(|| tls).clone())
+    }
+
     /// Checks `config` and reads the certificates; connects nothing.
     ///
     /// # Errors

@@ -1,17 +1,15 @@
 //! Where a WebSocket is: scheme, host, port and path, and what of it may be shown.
 
-use std::net::IpAddr;
-
 use http::Uri;
 use mainstay_core::config::ConfigError;
+
+use crate::link::stream::Authority;
 
 /// A checked WebSocket address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) tls: bool,
-    /// Without the brackets of an IPv6 address.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) authority: Authority,
     /// The whole address, for the request. May hold a secret in its query.
     uri: Uri,
 }
@@ -34,31 +32,28 @@ impl Address {
         if authority.as_str().contains('@') || text.contains('#') || authority.host().is_empty() {
             return Err(bad());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = match (authority.port(), tls) {
             (Some(port), _) if port.as_u16() > 0 => port.as_u16(),
             (Some(_), _) => return Err(bad()),
             (None, true) => 443,
             (None, false) => 80,
         };
-        Ok(Self { tls, host, port, uri })
+        let authority = Authority::new(authority.host(), port).map_err(|_| bad())?;
+        Ok(Self { tls, authority, uri })
     }
 
     /// Whether it may be used: a plain connection to another machine only when asked for.
     pub(super) fn permit(&self, allow_plain: bool) -> Result<(), ConfigError> {
-        if self.tls || allow_plain || self.is_here() {
+        if self.tls || allow_plain || self.authority.is_loopback() {
             return Ok(());
         }
-        Err(ConfigError::new("url", format!("ws://{}", self.host), PLAIN))
+        Err(ConfigError::new("url", format!("ws://{}", self.authority), PLAIN))
     }
 
-    fn is_here(&self) -> bool {
-        let name = self.host.trim_end_matches('.').to_ascii_lowercase();
-        let address: Option<IpAddr> = name.parse().ok();
-        match address {
-            Some(address) => address.is_loopback(),
-            None => name == "localhost" || name.ends_with(".localhost"),
-        }
+    /// Scheme, host and port: what a breaker guards.
+    pub(super) fn origin(&self) -> String {
+        let scheme = if self.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.authority)
     }
 
     /// For the request.
@@ -95,10 +90,11 @@ mod tests {
     #[test]
     fn an_address_is_read_and_shown_without_its_query() {
         let address = Address::parse("wss://example.org/feed?token=hush").unwrap();
-        assert_eq!((address.tls, address.host.as_str(), address.port), (true, "example.org", 443));
+        assert!(address.tls);
+        assert_eq!(address.origin(), "wss://example.org:443");
         assert_eq!(address.shown(), "wss://example.org/feed");
         let six = Address::parse("ws://[::1]:9000").unwrap();
-        assert_eq!((six.host.as_str(), six.port), ("::1", 9_000));
+        assert_eq!(six.origin(), "ws://[::1]:9000");
     }
 
     #[test]

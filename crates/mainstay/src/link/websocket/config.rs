@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use mainstay_core::config::{ConfigError, duration_from, in_range};
-use mainstay_core::link::{OutboxConfig, Reaction, close_code, refused_upgrade};
+use mainstay_core::link::{EndpointsConfig, OutboxConfig, Reaction, close_code, refused_upgrade};
+use mainstay_core::policy::gate::GateConfig;
 
-use super::address::Address;
 use super::limiter::HandshakeLimiter;
 use super::opening::Handshake;
 use super::provide::Provider;
 use super::subscriptions::Subscriptions;
+use super::transport::WebSocketTransport;
+use crate::gate::{Gate, Gates, RegistryError};
+use crate::link::stream::{StreamConfig, Tls, TlsConfig};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -19,6 +22,16 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub struct WebSocketConfig {
     /// Where the peer is, such as `wss://example.org/feed`.
     pub url: String,
+    /// Other addresses of the same peer: replicas, other regions. At most 63. Default none.
+    pub more_urls: Vec<String>,
+    /// Which address is dialled, where there are several.
+    pub endpoints: EndpointsConfig,
+    /// How a stream is made: deadlines of its phases, proxy, options of TCP.
+    pub stream: StreamConfig,
+    /// How TLS is spoken.
+    pub tls: TlsConfig,
+    /// Breakers over the dials of each endpoint, shared with other links. Default none.
+    pub guard: Option<Guard>,
     /// Headers of the upgrade. A value that is a secret should be marked as sensitive.
     pub headers: HeaderMap,
     /// Subprotocols in order of preference. Default none.
@@ -117,6 +130,27 @@ impl Ending<'_> {
     }
 }
 
+/// Breakers over dials: one gate for each endpoint, whoever dials it.
+///
+/// A dial that a gate rejects opens no socket and uses up no attempt; a half-open breaker lets one
+/// dial through, of all links that share it.
+#[derive(Clone, Debug)]
+pub struct Guard(Arc<(Gates, GateConfig)>);
+
+impl Guard {
+    /// Over the gates of `gates`, which are named after their endpoint, such as
+    /// `wss://example.org:443`, and made under `config` when they are first needed.
+    #[must_use]
+    pub fn new(gates: Gates, config: GateConfig) -> Self {
+        Self(Arc::new((gates, config)))
+    }
+
+    pub(super) fn gate(&self, origin: &str) -> Result<Gate, RegistryError> {
+        let (gates, config) = &*self.0;
+        gates.get_or_create(origin, config)
+    }
+}
+
 /// Says what an [`Ending`] means.
 #[derive(Clone)]
 pub struct Classify(Arc<dyn Fn(&Ending<'_>) -> Reaction + Send + Sync>);
@@ -139,6 +173,11 @@ impl Default for WebSocketConfig {
     fn default() -> Self {
         Self {
             url: String::new(),
+            more_urls: Vec::new(),
+            endpoints: EndpointsConfig::default(),
+            stream: StreamConfig::process().clone(),
+            tls: TlsConfig::default(),
+            guard: None,
             headers: HeaderMap::new(),
             subprotocols: Vec::new(),
             provider: None,
@@ -179,21 +218,11 @@ impl WebSocketConfig {
     ///
     /// [`ConfigError`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.check().map(drop)
+        WebSocketTransport::new(self.clone(), None).map(drop)
     }
 
-    /// What an ending means here.
-    pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
-        match &self.classify {
-            Some(Classify(decide)) => decide(ending),
-            None => ending.reaction(),
-        }
-    }
-
-    /// Checks everything that can be checked without connecting; answers the parsed address.
-    pub(super) fn check(&self) -> Result<Address, ConfigError> {
-        let address = Address::parse(&self.url)?;
-        address.permit(self.allow_plain)?;
+    /// Checks what stands for itself.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         duration_from("provider_timeout", self.provider_timeout, MILLISECOND)?;
         duration_from("upgrade_timeout", self.upgrade_timeout, MILLISECOND)?;
         duration_from("handshake_timeout", self.handshake_timeout, MILLISECOND)?;
@@ -212,6 +241,72 @@ impl WebSocketConfig {
                 return Err(ConfigError::new("subprotocols", name.as_str(), allowed));
             }
         }
-        Ok(address)
+        Ok(())
+    }
+
+    /// What is needed while the link lives; the rest is in other hands by then.
+    pub(super) fn rules(self) -> Rules {
+        let tls = (self.tls != TlsConfig::default()).then(|| Box::new(self.tls));
+        Rules {
+            headers: (!self.headers.is_empty()).then(|| Box::new(self.headers)),
+            subprotocols: self.subprotocols.join(", ").into(),
+            provider: self.provider,
+            provider_timeout: self.provider_timeout,
+            upgrade_timeout: self.upgrade_timeout,
+            handshake: self.handshake,
+            handshake_timeout: self.handshake_timeout,
+            subscriptions: self.subscriptions,
+            message_max: self.message_max,
+            data_idle: self.data_idle,
+            max_age: self.max_age,
+            allow_plain: self.allow_plain,
+            redirects: self.redirects,
+            classify: self.classify,
+            limiter: self.limiter,
+            guard: self.guard,
+            tls,
+        }
+    }
+}
+
+/// A checked [`WebSocketConfig`], as small as it gets: every idle link holds one.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) headers: Option<Box<HeaderMap>>,
+    pub(super) subprotocols: Box<str>,
+    pub(super) provider: Option<Provider>,
+    pub(super) provider_timeout: Duration,
+    pub(super) upgrade_timeout: Duration,
+    pub(super) handshake: Option<Handshake>,
+    pub(super) handshake_timeout: Duration,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) message_max: usize,
+    pub(super) data_idle: Option<Duration>,
+    pub(super) max_age: Option<Duration>,
+    pub(super) allow_plain: bool,
+    pub(super) redirects: u8,
+    pub(super) limiter: HandshakeLimiter,
+    pub(super) guard: Option<Guard>,
+    classify: Option<Classify>,
+    /// None: the default.
+    tls: Option<Box<TlsConfig>>,
+}
+
+impl Rules {
+    /// What TLS is spoken with.
+    pub(super) fn tls(&self) -> Result<Tls, ConfigError> {
+        let made = match &self.tls {
+            Some(config) => Tls::new(config),
+            None => Tls::of(&TlsConfig::default()),
+        };
+        made.map_err(|error| error.within("tls"))
+    }
+
+    /// What an ending means here.
+    pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
+        match &self.classify {
+            Some(Classify(decide)) => decide(ending),
+            None => ending.reaction(),
+        }
     }
 }

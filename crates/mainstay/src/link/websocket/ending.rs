@@ -32,13 +32,8 @@ pub(super) fn ended(broken: Broken, decide: impl Fn(&Ending<'_>) -> Reaction) ->
     }
 }
 
-/// A connection that the peer closed, by the table.
-pub(super) fn closed(code: u16, reason: &str) -> DialError {
-    closed_as(code, reason, Ending::Closed { code, reason }.reaction())
-}
-
 /// A connection that the peer closed.
-pub(super) fn closed_as(code: u16, reason: &str, reaction: Reaction) -> DialError {
+pub(in crate::link) fn closed_as(code: u16, reason: &str, reaction: Reaction) -> DialError {
     let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_MAX).collect();
     let what = match reason.as_str() {
         "" => format!("the peer closed with code {code}"),

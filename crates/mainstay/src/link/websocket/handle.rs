@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -11,7 +12,8 @@ use mainstay_core::config::ConfigError;
 use mainstay_core::link::Seq;
 
 use super::config::WebSocketConfig;
-use super::line::{Line, Took};
+use super::layer::Layer;
+use super::line::{Gone, KEPT, Line, Took};
 use super::message::Message;
 use super::receipt::Receipt;
 use super::stats::SocketStats;
@@ -50,6 +52,8 @@ pub struct WebSocket {
 /// There is one reader. Dropped, what comes is thrown away.
 pub struct Incoming {
     line: Arc<Line>,
+    /// Messages that were taken together.
+    taken: VecDeque<Message>,
 }
 
 /// Some messages were lost, because the application was too slow to take them.
@@ -113,13 +117,22 @@ impl WebSocket {
         options: LinkOptions,
         config: WebSocketConfig,
     ) -> Result<(Self, Incoming), ConfigError> {
+        Self::open_under(options, config, None)
+    }
+
+    /// The same under a layer, which speaks in place of the application.
+    pub(in crate::link) fn open_under(
+        options: LinkOptions,
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<(Self, Incoming), ConfigError> {
         let subscriptions = config.subscriptions.clone();
-        let transport = Arc::new(WebSocketTransport::new(config)?);
+        let transport = Arc::new(WebSocketTransport::new(config, layer)?);
         let line = transport.line.clone();
         let link = Link::over(options, transport.clone())?;
         // Set once, right here.
         drop(transport.desk.set(link.weak_desk()));
-        let incoming = Incoming { line: line.clone() };
+        let incoming = Incoming { line: line.clone(), taken: VecDeque::new() };
         Ok((Self { link, line, subscriptions }, incoming))
     }
 
@@ -158,6 +171,11 @@ impl WebSocket {
     /// Waits until it is known what became of a message that was sent or buffered.
     pub async fn flushed(&self, seq: Seq) -> Receipt {
         self.line.settled(seq).await
+    }
+
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        self.line.gone(seq).await
     }
 
     /// What is known of a message now; none while it waits.
@@ -324,15 +342,25 @@ impl Incoming {
         std::future::poll_fn(|context| self.poll_recv(context)).await
     }
 
-    fn poll_recv(&self, context: &Context<'_>) -> Poll<Option<Result<Message, Missed>>> {
-        self.line.poll_next(context).map(|next| next.map(|message| message.map_err(Missed)))
+    fn poll_recv(&mut self, context: &Context<'_>) -> Poll<Option<Result<Message, Missed>>> {
+        if let Some(message) = self.taken.pop_front() {
+            return Poll::Ready(Some(Ok(message)));
+        }
+        if self.taken.capacity() > KEPT {
+            self.taken.shrink_to(KEPT);
+        }
+        match std::task::ready!(self.line.poll_take(&mut self.taken, context)) {
+            None => Poll::Ready(None),
+            Some(0) => Poll::Ready(self.taken.pop_front().map(Ok)),
+            Some(missed) => Poll::Ready(Some(Err(Missed(missed)))),
+        }
     }
 }
 
 impl Stream for Incoming {
     type Item = Result<Message, Missed>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_recv(context)
     }
 }

@@ -1,7 +1,10 @@
 //! What a link's handles and its pump share: the messages on their way in and out.
 
+mod inbound;
+mod ping;
+mod serve;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,14 +13,16 @@ use mainstay_core::link::{Outbox, Overflow, Put, Seq};
 use mainstay_core::time::Instant;
 use tokio::sync::Notify;
 
-use super::config::{Slow, WebSocketConfig};
+use super::config::WebSocketConfig;
 use super::message::Message;
 use super::receipt::{Receipt, Receipts};
 use super::stats::SocketStats;
 use crate::clock;
+use inbound::Inbound;
+use ping::Ping;
 
 /// Messages that a queue keeps room for.
-const KEPT: usize = 16;
+pub(super) const KEPT: usize = 16;
 
 /// Called with each message, by the link's own task.
 pub(super) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
@@ -43,7 +48,9 @@ struct Inner {
     now: Instant,
     heard: Option<Instant>,
     ping: Ping,
-    stats: SocketStats,
+    counts: Counts,
+    /// The last message that was written to a connection which is no more.
+    gone: Seq,
     /// Whether somebody waits for room, or for what becomes of a message.
     room_awaited: bool,
     settled_awaited: bool,
@@ -61,37 +68,14 @@ enum Phase {
     Stopped,
 }
 
-/// Messages that wait for the application.
-struct Inbound {
-    queue: VecDeque<Message>,
-    bytes: usize,
-    messages_max: usize,
-    bytes_max: usize,
-    slow: Slow,
-    /// Not told yet.
-    missed: u64,
-    missed_ever: u64,
-    reader: Option<Waker>,
-    reader_gone: bool,
-    call: Option<OnMessage>,
-}
-
-/// Our own ping: there is one, or none.
-#[derive(Debug, Default)]
-struct Ping {
-    nonce: u64,
-    state: PingState,
-    asker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum PingState {
-    #[default]
-    Idle,
-    Wanted,
-    Sent,
-    Answered,
-    Lost,
+/// Those of [`SocketStats`] that are counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    sent: u64,
+    sent_bytes: u64,
+    received: u64,
+    received_bytes: u64,
+    dropped: u64,
 }
 
 /// What became of a message that was put.
@@ -103,6 +87,17 @@ pub(super) enum Took {
     NotConnected(Message),
     Failed(Message),
     Stopped(Message),
+}
+
+/// Why no reply to a message will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Its connection is no more.
+    Lost,
+    /// It was never sent.
+    Dropped,
+    /// The link is over.
+    Stopped,
 }
 
 /// Why the pump must give the connection up.
@@ -129,7 +124,8 @@ impl Line {
             now: Instant::from_nanos(0),
             heard: None,
             ping: Ping::default(),
-            stats: SocketStats::default(),
+            counts: Counts::default(),
+            gone: Seq(0),
             room_awaited: false,
             settled_awaited: false,
         };
@@ -164,24 +160,19 @@ impl Line {
     pub(super) async fn put_waiting(&self, mut message: Message, key: Option<u64>) -> Took {
         loop {
             // Only who finds no room listens for it, and then looks again.
-            match self.put(message, key) {
-                Took::Full(back) => message = back,
-                took => return took,
-            }
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             if !self.awaits_room() {
                 return Took::Full(message);
             }
-            match self.put(message, key) {
-                Took::Full(back) => message = back,
-                took @ (Took::Taken { .. }
-                | Took::Dropped
-                | Took::TooLarge(_)
-                | Took::NotConnected(_)
-                | Took::Failed(_)
-                | Took::Stopped(_)) => return took,
-            }
+            message = match full(self.put(message, key)) {
+                Ok(message) => message,
+                Err(took) => return took,
+            };
             room.await;
         }
     }
@@ -216,20 +207,48 @@ impl Line {
         }
     }
 
+    /// Waits until no reply to a message can come any more.
+    pub(super) async fn gone(&self, seq: Seq) -> Gone {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let expiry = {
+                let mut inner = self.lock();
+                inner.expire(clock::now());
+                if inner.receipts.of(seq) == Some(Receipt::Dropped) {
+                    return Gone::Dropped;
+                }
+                if inner.gone >= seq {
+                    return Gone::Lost;
+                }
+                if inner.phase == Phase::Stopped {
+                    return Gone::Stopped;
+                }
+                inner.outbox.deadline().unwrap_or(Instant::MAX)
+            };
+            // Too early is as good as too late: it looks again.
+            drop(tokio::time::timeout_at(clock::to_tokio(expiry), settled).await);
+        }
+    }
+
     /// What is known of a message now.
     pub(super) fn receipt(&self, seq: Seq) -> Option<Receipt> {
         self.lock().receipts.of(seq)
     }
 
-    /// The next message that came, or how many were lost before it.
-    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Message, u64>>> {
+    /// Moves all messages that came into `taken`, which is empty, and answers how many were lost
+    /// before them. None when there are no more for ever.
+    pub(super) fn poll_take(
+        &self,
+        taken: &mut VecDeque<Message>,
+        context: &Context<'_>,
+    ) -> Poll<Option<u64>> {
         let mut inner = self.lock();
         let missed = std::mem::take(&mut inner.inbound.missed);
-        if missed > 0 {
-            return Poll::Ready(Some(Err(missed)));
-        }
-        if let Some(message) = inner.inbound.pop() {
-            return Poll::Ready(Some(Ok(message)));
+        if missed > 0 || !inner.inbound.queue.is_empty() {
+            inner.inbound.bytes = 0;
+            std::mem::swap(&mut inner.inbound.queue, taken);
+            return Poll::Ready(Some(missed));
         }
         if inner.phase == Phase::Stopped {
             return Poll::Ready(None);
@@ -269,12 +288,18 @@ impl Line {
 
     pub(super) fn stats(&self) -> SocketStats {
         let inner = self.lock();
-        let mut stats = inner.stats;
-        stats.queued = inner.outbox.len() as u64;
-        stats.queued_bytes = inner.outbox.bytes();
-        stats.missed = inner.inbound.missed_ever;
-        stats.waiting = inner.inbound.queue.len() as u64;
-        stats
+        let Counts { sent, sent_bytes, received, received_bytes, dropped } = inner.counts;
+        SocketStats {
+            sent,
+            sent_bytes,
+            received,
+            received_bytes,
+            dropped,
+            missed: inner.inbound.missed_ever,
+            queued: inner.outbox.len() as u64,
+            queued_bytes: inner.outbox.bytes(),
+            waiting: inner.inbound.queue.len() as u64,
+        }
     }
 
     /// Waits until messages have met their fate, or may have.
@@ -290,188 +315,29 @@ impl Line {
         self.lock().expire(clock::now());
     }
 
+    /// Counts messages that a layer sent or took.
+    pub(super) fn carried(&self, sent: (u64, u64), received: (u64, u64)) {
+        let stats = &mut self.lock().counts;
+        (stats.sent, stats.sent_bytes) = (stats.sent + sent.0, stats.sent_bytes + sent.1);
+        stats.received += received.0;
+        stats.received_bytes += received.1;
+    }
+
     pub(super) fn heard(&self) -> Option<Instant> {
         self.lock().heard
     }
+}
 
-    // What the pump does.
-
-    /// A connection is ready: what waits may be written.
-    pub(super) fn opened(&self, now: Instant) {
-        let mut inner = self.lock();
-        (inner.now, inner.heard, inner.ping.state) = (now, Some(now), PingState::Idle);
-        if inner.phase == Phase::Down {
-            inner.phase = Phase::Open;
-        }
-    }
-
-    /// The connection is gone; what was written up to `started` and not flushed is unknown.
-    pub(super) fn lost(&self, started: Seq) {
-        let asker = {
-            let mut inner = self.lock();
-            if inner.phase == Phase::Open {
-                inner.phase = Phase::Down;
-            }
-            inner.receipts.unknown(started);
-            (inner.heard, inner.pump) = (None, None);
-            if !inner.buffers {
-                inner.throw_away();
-            }
-            inner.ping.finish(PingState::Lost)
-        };
-        asker.into_iter().for_each(Waker::wake);
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// The link has given up: what waits will not be sent. Or it has not, any more.
-    pub(super) fn fail(&self, failed: bool) {
-        {
-            let mut inner = self.lock();
-            inner.phase = match (failed, inner.phase) {
-                (true, Phase::Down) => Phase::Failed,
-                (false, Phase::Failed) => Phase::Down,
-                (_, phase) => phase,
-            };
-            if failed {
-                inner.throw_away();
-            }
-        }
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// The link is over.
-    pub(super) fn stop(&self) {
-        let reader = {
-            let mut inner = self.lock();
-            inner.phase = Phase::Stopped;
-            inner.throw_away();
-            inner.inbound.reader.take()
-        };
-        reader.into_iter().for_each(Waker::wake);
-        self.settled.notify_waiters();
-        self.room.notify_waiters();
-    }
-
-    /// Begins a turn of the pump: answers whether a ping is wanted.
-    pub(super) fn turn(&self, now: Instant, heard: bool) -> Option<u64> {
-        let mut inner = self.lock();
-        inner.now = now;
-        if heard {
-            inner.heard = Some(now);
-        }
-        if inner.ping.state != PingState::Wanted {
-            return None;
-        }
-        inner.ping.state = PingState::Sent;
-        Some(inner.ping.nonce)
-    }
-
-    /// Takes a message to be written; when there is none, the next to be sent wakes the pump.
-    pub(super) fn take(&self, context: &Context<'_>) -> Option<(Seq, Message)> {
-        let (taken, awaited) = {
-            let mut inner = self.lock();
-            let now = inner.now;
-            inner.expire(now);
-            let taken = inner.outbox.take(now);
-            match &taken {
-                Some((_, message)) => {
-                    inner.stats.sent += 1;
-                    inner.stats.sent_bytes += message.len() as u64;
-                }
-                None => inner.park(context),
-            }
-            (taken, std::mem::take(&mut inner.room_awaited))
-        };
-        if awaited {
-            self.room.notify_waiters();
-        }
-        taken
-    }
-
-    /// Whether nothing waits to be written.
-    pub(super) fn is_drained(&self) -> bool {
-        self.lock().outbox.is_empty()
-    }
-
-    /// All up to `seq` are with the operating system.
-    pub(super) fn flushed(&self, seq: Seq) {
-        let awaited = {
-            let mut inner = self.lock();
-            inner.receipts.written(seq);
-            std::mem::take(&mut inner.settled_awaited)
-        };
-        if awaited {
-            self.settled.notify_waiters();
-        }
-    }
-
-    /// Hands a message that came to the application; [`Line::delivered`] tells it.
-    pub(super) fn deliver(&self, message: Message) -> Result<(), TooSlow> {
-        let call = {
-            let mut inner = self.lock();
-            inner.stats.received += 1;
-            inner.stats.received_bytes += message.len() as u64;
-            match &inner.inbound.call {
-                Some(call) => call.clone(),
-                None => return inner.inbound.push(message),
-            }
-        };
-        if catch_unwind(AssertUnwindSafe(|| call(message))).is_err() {
-            tracing::error!("a listener for messages panicked");
-        }
-        Ok(())
-    }
-
-    /// Wakes the reader: messages were handed over.
-    pub(super) fn delivered(&self) {
-        let reader = self.lock().inbound.reader.take();
-        reader.into_iter().for_each(Waker::wake);
-    }
-
-    /// A pong came.
-    pub(super) fn pong(&self, payload: &[u8]) {
-        let asker = {
-            let mut inner = self.lock();
-            let ours = payload == inner.ping.nonce.to_be_bytes();
-            if ours && inner.ping.state == PingState::Sent {
-                inner.ping.finish(PingState::Answered)
-            } else {
-                None
-            }
-        };
-        asker.into_iter().for_each(Waker::wake);
-    }
-
-    // What a probe does.
-
-    /// Wants a ping; false when there is no connection to send it over.
-    pub(super) fn want_ping(&self) -> bool {
-        let pump = {
-            let mut inner = self.lock();
-            if inner.heard.is_none() {
-                return false;
-            }
-            inner.ping.nonce += 1;
-            inner.ping.state = PingState::Wanted;
-            inner.pump.take()
-        };
-        pump.into_iter().for_each(Waker::wake);
-        true
-    }
-
-    /// Ready when the ping was answered, or the connection lost; says whether it was answered.
-    pub(super) fn poll_ping(&self, context: &Context<'_>) -> Poll<bool> {
-        let mut inner = self.lock();
-        match inner.ping.state {
-            PingState::Answered => Poll::Ready(true),
-            PingState::Lost | PingState::Idle => Poll::Ready(false),
-            PingState::Wanted | PingState::Sent => {
-                inner.ping.asker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+/// The message that found no room, or what became of it.
+fn full(took: Took) -> Result<Message, Took> {
+    match took {
+        Took::Full(message) => Ok(message),
+        took @ (Took::Taken { .. }
+        | Took::Dropped
+        | Took::TooLarge(_)
+        | Took::NotConnected(_)
+        | Took::Failed(_)
+        | Took::Stopped(_)) => Err(took),
     }
 }
 
@@ -490,11 +356,11 @@ impl Inner {
                 for (seq, _) in &gone {
                     self.receipts.dropped(*seq);
                 }
-                self.stats.dropped += gone.len() as u64;
+                self.counts.dropped += gone.len() as u64;
                 Took::Taken { seq, open: self.phase == Phase::Open }
             }
             Put::Dropped(_) => {
-                self.stats.dropped += 1;
+                self.counts.dropped += 1;
                 Took::Dropped
             }
             Put::Rejected(message) if self.outbox.is_empty() => Took::TooLarge(message),
@@ -505,14 +371,14 @@ impl Inner {
     fn expire(&mut self, now: Instant) {
         for (seq, _) in self.outbox.expire(now) {
             self.receipts.dropped(seq);
-            self.stats.dropped += 1;
+            self.counts.dropped += 1;
         }
     }
 
     fn throw_away(&mut self) {
         for (seq, _) in self.outbox.clear() {
             self.receipts.dropped(seq);
-            self.stats.dropped += 1;
+            self.counts.dropped += 1;
         }
     }
 
@@ -520,74 +386,6 @@ impl Inner {
         match &self.pump {
             Some(waker) if waker.will_wake(context.waker()) => {}
             Some(_) | None => self.pump = Some(context.waker().clone()),
-        }
-    }
-}
-
-impl Inbound {
-    fn new(config: &WebSocketConfig) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            bytes: 0,
-            messages_max: config.incoming.messages,
-            bytes_max: config.incoming.bytes,
-            slow: config.incoming.slow,
-            missed: 0,
-            missed_ever: 0,
-            reader: None,
-            reader_gone: false,
-            call: None,
-        }
-    }
-
-    fn push(&mut self, message: Message) -> Result<(), TooSlow> {
-        if self.reader_gone {
-            return Ok(());
-        }
-        while !self.queue.is_empty()
-            && (self.queue.len() >= self.messages_max
-                || self.bytes + message.len() > self.bytes_max)
-        {
-            match self.slow {
-                Slow::Disconnect => return Err(TooSlow),
-                Slow::DropNewest => {
-                    self.miss();
-                    return Ok(());
-                }
-                Slow::DropOldest => {
-                    drop(self.pop());
-                    self.miss();
-                }
-            }
-        }
-        self.bytes += message.len();
-        self.queue.push_back(message);
-        Ok(())
-    }
-
-    const fn miss(&mut self) {
-        self.missed += 1;
-        self.missed_ever += 1;
-    }
-
-    fn pop(&mut self) -> Option<Message> {
-        let message = self.queue.pop_front()?;
-        self.bytes -= message.len();
-        if self.queue.is_empty() && self.queue.capacity() > 4 * KEPT {
-            self.queue.shrink_to(KEPT);
-        }
-        Some(message)
-    }
-}
-
-impl Ping {
-    fn finish(&mut self, state: PingState) -> Option<Waker> {
-        match self.state {
-            PingState::Wanted | PingState::Sent => {
-                self.state = state;
-                self.asker.take()
-            }
-            PingState::Idle | PingState::Answered | PingState::Lost => None,
         }
     }
 }

@@ -2,12 +2,14 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 
-use super::ending::ended;
-use super::message::Message;
+use super::config::{Ending, Rules};
+use super::ending::{closed_as, ended};
+use super::message::{Message, Utf8Bytes};
 use super::socket::{Frame, Socket};
 use crate::link::transport::DialError;
 
@@ -16,6 +18,17 @@ use crate::link::transport::DialError;
 pub struct Opening {
     socket: Box<dyn Socket>,
     subprotocol: Option<String>,
+    config: Arc<Rules>,
+    /// Which connection of its layer it is.
+    connection: u64,
+}
+
+/// What comes while a connection is being opened.
+#[derive(Debug)]
+pub(in crate::link) enum Said {
+    Message(Message),
+    /// A close code, 1005 when there was none, and the reason.
+    Close(u16, Utf8Bytes),
 }
 
 /// The application's own handshake: what has to be said before anything else, such as who is there.
@@ -55,12 +68,22 @@ impl Handshake {
 }
 
 impl Opening {
-    pub(super) const fn new(socket: Box<dyn Socket>, subprotocol: Option<String>) -> Self {
-        Self { socket, subprotocol }
+    pub(super) const fn new(
+        socket: Box<dyn Socket>,
+        subprotocol: Option<String>,
+        config: Arc<Rules>,
+    ) -> Self {
+        Self { socket, subprotocol, config, connection: 0 }
     }
 
-    pub(super) fn into_socket(self) -> Box<dyn Socket> {
-        self.socket
+    /// The socket, and which connection of its layer it is.
+    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64) {
+        (self.socket, self.connection)
+    }
+
+    /// Names the connection to its layer.
+    pub(in crate::link) const fn number(&mut self, connection: u64) {
+        self.connection = connection;
     }
 
     /// The subprotocol that the peer chose.
@@ -85,14 +108,33 @@ impl Opening {
     ///
     /// [`DialError`] when the connection is gone or was closed: hand it on.
     pub async fn recv(&mut self) -> Result<Message, DialError> {
+        match self.hear().await? {
+            Said::Message(message) => Ok(message),
+            Said::Close(code, reason) => {
+                let reaction = self.config.reaction(&Ending::Closed { code, reason: &reason });
+                Err(closed_as(code, &reason, reaction))
+            }
+        }
+    }
+
+    /// The next message, or the peer's goodbye.
+    pub(in crate::link) async fn hear(&mut self) -> Result<Said, DialError> {
         loop {
             let frame = poll_fn(|context| self.socket.poll_recv(context)).await;
-            match frame.map_err(|broken| ended(broken, |ending| ending.reaction()))? {
-                Frame::Message(message) => return Ok(message),
+            match frame.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))? {
+                Frame::Message(message) => return Ok(Said::Message(message)),
                 Frame::Ping(_) => self.flush().await?,
                 Frame::Pong(_) => {}
-                Frame::Close(code, reason) => return Err(super::ending::closed(code, &reason)),
+                Frame::Close(code, reason) => return Ok(Said::Close(code, reason)),
             }
+        }
+    }
+
+    /// Says goodbye, if that can be done without waiting; the connection is given up in any case.
+    pub(in crate::link) async fn leave(mut self, code: u16, reason: &'static str) {
+        let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
+        if self.socket.start_send(goodbye).is_ok() {
+            drop(poll_fn(|context| Poll::Ready(self.socket.poll_flush(context))).await);
         }
     }
 
@@ -106,12 +148,12 @@ impl Opening {
     pub(super) async fn feed(&mut self, message: Message) -> Result<(), DialError> {
         let ready = poll_fn(|context| self.socket.poll_ready(context)).await;
         let sent = ready.and_then(|()| self.socket.start_send(Frame::Message(message)));
-        sent.map_err(|broken| ended(broken, |ending| ending.reaction()))
+        sent.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), DialError> {
         let flushed = poll_fn(|context| self.socket.poll_flush(context)).await;
-        flushed.map_err(|broken| ended(broken, |ending| ending.reaction()))
+        flushed.map_err(|broken| ended(broken, |ending| self.config.reaction(ending)))
     }
 }
 

@@ -1,19 +1,23 @@
 //! Moves the messages of one connection: in, out, and one flush for all that came together.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use mainstay_core::link::Seq;
+use mainstay_core::link::{Reaction, Seq};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::config::{Ending, WebSocketConfig};
+use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
-use super::line::Line;
+use super::layer::{GiveUp, Layer};
+use super::line::{KEPT, Line, TooSlow};
+use super::message::Message;
+use super::opening::Opening;
 use super::socket::{Broken, Frame, Socket};
 use crate::clock;
 use crate::link::transport::DialError;
@@ -27,9 +31,12 @@ const TOO_SLOW: (u16, &str) = (1008, "too slow");
 
 /// One connection that serves, and perhaps an earlier one that is drained.
 pub(super) struct Pump {
-    config: Arc<WebSocketConfig>,
+    config: Arc<Rules>,
     line: Arc<Line>,
     socket: Box<dyn Socket>,
+    above: Option<Above>,
+    /// What a layer has to say, for the moment.
+    frames: Vec<Message>,
     /// An earlier connection: what it still says comes before what this one says.
     old: Option<Old>,
     /// The last message given to the socket, and the last that was flushed.
@@ -39,12 +46,24 @@ pub(super) struct Pump {
     data_at: Instant,
     /// When this connection is to be replaced.
     replace_at: Option<Instant>,
+    /// When a better endpoint is to be tried.
+    return_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     bye: Bye,
+    asked_to_return: bool,
+    /// Messages on their way to the application; empty between turns.
+    arrived: VecDeque<Message>,
+}
+
+/// The layer above a connection, and which of its connections that is.
+struct Above {
+    layer: Arc<dyn Layer>,
+    connection: u64,
 }
 
 struct Old {
     socket: Box<dyn Socket>,
+    above: Option<Above>,
     until: Instant,
     bye: Bye,
 }
@@ -65,6 +84,8 @@ enum Read {
     More,
     Closed(u16, Utf8Bytes),
     Broken(Broken),
+    /// The layer gives it up.
+    GivenUp(DialError),
 }
 
 /// What a pump has to say.
@@ -77,10 +98,12 @@ pub(super) enum Said {
 
 impl Pump {
     pub(super) fn new(
-        config: Arc<WebSocketConfig>,
+        config: Arc<Rules>,
         line: Arc<Line>,
-        socket: Box<dyn Socket>,
+        layer: Option<Arc<dyn Layer>>,
+        opening: Opening,
     ) -> Self {
+        let (socket, connection) = opening.into_parts();
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
             let tenth = mainstay_core::time::nanos(age) / 10;
@@ -91,28 +114,44 @@ impl Pump {
             config,
             line,
             socket,
+            above: layer.map(|layer| Above { layer, connection }),
+            frames: Vec::new(),
             old: None,
             started: Seq(0),
             flushed: Seq(0),
             data_at: now,
             replace_at,
+            return_at: None,
             timer: None,
             bye: Bye::Unsaid,
+            asked_to_return: false,
+            arrived: VecDeque::new(),
         }
     }
 
     /// Puts a new connection in place of the one that served, which is drained until `until`.
     pub(super) fn replace(&mut self, new: Self, until: Instant) {
         let old = std::mem::replace(&mut self.socket, new.socket);
+        let above = std::mem::replace(&mut self.above, new.above);
         // A connection that was still being drained has had its time.
-        self.old = Some(Old { socket: old, until, bye: Bye::Unsaid });
+        self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
         (self.timer, self.bye) = (None, Bye::Unsaid);
+    }
+
+    /// When a better endpoint is to be tried.
+    pub(super) const fn return_at(&mut self, at: Option<Instant>) {
+        self.return_at = at;
     }
 
     /// Serves until there is something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
         let now = clock::now();
+        if self.above.as_ref().is_some_and(|a| !a.layer.is_current(a.connection)) {
+            // The later one did not come to serve: this one is mute, and nobody would notice.
+            let error = DialError::new(Outcome::TRANSIENT, "another connection took over");
+            return Poll::Ready(Said::Over(error));
+        }
         let heard = self.socket.take_heard();
         if let Some(nonce) = self.line.turn(now, heard) {
             let ping = Frame::Ping(Bytes::copy_from_slice(&nonce.to_be_bytes()));
@@ -122,7 +161,7 @@ impl Pump {
         }
         self.drain_old(now, context);
         for _ in 0..ROUNDS_MAX {
-            let wrote = match self.write(context) {
+            let wrote = match self.write(now, context) {
                 Ok(wrote) => wrote,
                 Err(broken) => return Poll::Ready(self.over(broken)),
             };
@@ -135,6 +174,7 @@ impl Pump {
                     return Poll::Ready(self.closed(code, &reason, context));
                 }
                 Read::Broken(broken) => return Poll::Ready(self.broke(broken, context)),
+                Read::GivenUp(error) => return Poll::Ready(Said::Over(error)),
             }
         }
         if let Poll::Ready(Err(broken)) = self.flush(context) {
@@ -149,8 +189,9 @@ impl Pump {
         let now = clock::now();
         // It is closing: an error only says that it is closed.
         if self.bye == Bye::Unsaid {
+            self.above.iter().for_each(|above| above.layer.closing(above.connection));
             loop {
-                match self.write(context) {
+                match self.write(now, context) {
                     Ok(true) => {}
                     Ok(false) if self.line.is_drained() => break,
                     Ok(false) => return Poll::Pending,
@@ -170,7 +211,7 @@ impl Pump {
             match self.read(now, context) {
                 Read::More => {}
                 Read::Idle => return Poll::Pending,
-                Read::Closed(..) | Read::Broken(_) => return Poll::Ready(()),
+                Read::Closed(..) | Read::Broken(_) | Read::GivenUp(_) => return Poll::Ready(()),
             }
         }
     }
@@ -189,6 +230,11 @@ impl Pump {
             self.replace_at = None;
             return Poll::Ready(Said::Replace);
         }
+        if self.return_at.is_some_and(|at| at <= now) && !self.asked_to_return {
+            self.asked_to_return = true;
+            return Poll::Ready(Said::Replace);
+        }
+        self.asked_to_return &= self.return_at.is_some_and(|at| at <= now);
         let idle_at = self.config.data_idle.map(|limit| self.data_at.after(limit));
         if idle_at.is_some_and(|at| at <= now) {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
@@ -205,7 +251,10 @@ impl Pump {
             return Poll::Pending;
         }
         let drained_at = self.old.as_ref().map(|old| old.until);
-        let next = [self.replace_at, idle_at, retry_at, drained_at].into_iter().flatten().min();
+        let said_at = self.above.as_ref().and_then(|above| above.layer.deadline(above.connection));
+        let return_at = self.return_at.filter(|_| !self.asked_to_return);
+        let next = [self.replace_at, return_at, idle_at, retry_at, drained_at, said_at];
+        let next = next.into_iter().flatten().min();
         self.sleep(next, context);
         Poll::Pending
     }
@@ -226,21 +275,35 @@ impl Pump {
     }
 
     /// Gives waiting messages to the socket; says whether there were any.
-    fn write(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
+    fn write(&mut self, now: Instant, context: &mut Context<'_>) -> Result<bool, Broken> {
         match self.socket.poll_ready(context) {
             Poll::Ready(result) => result?,
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
-        let mut wrote = false;
-        for _ in 0..BATCH {
-            let Some((seq, message)) = self.line.take(context) else { break };
+        let layered = self.write_frames(now, context)?;
+        let Self { line, socket, started, .. } = self;
+        let count = line.take(BATCH, context, |seq, message| {
             // It is taken: if the socket breaks at it, it is unknown.
-            self.started = seq;
-            self.socket.start_send(Frame::Message(message))?;
-            wrote = true;
+            *started = seq;
+            socket.start_send(Frame::Message(message))
+        })?;
+        Ok(count > 0 || layered)
+    }
+
+    /// Gives the socket what the layer has to say; says whether that was anything.
+    fn write_frames(&mut self, now: Instant, context: &Context<'_>) -> Result<bool, Broken> {
+        let Some(Above { layer, connection }) = &self.above else { return Ok(false) };
+        layer.take(*connection, now, &mut self.frames, context);
+        if self.frames.is_empty() {
+            return Ok(false);
         }
-        Ok(wrote)
+        let bytes = self.frames.iter().map(|message| message.len() as u64).sum();
+        self.line.carried((self.frames.len() as u64, bytes), (0, 0));
+        for message in self.frames.drain(..) {
+            self.socket.start_send(Frame::Message(message))?;
+        }
+        Ok(true)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -254,7 +317,8 @@ impl Pump {
 
     /// Reads a batch of messages and hands it over.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
-        let (read, count) = read(&mut *self.socket, &self.line, context);
+        let Self { socket, line, above, arrived, .. } = self;
+        let (read, count) = read(&mut **socket, above.as_ref(), line, arrived, now, context);
         if count > 0 {
             self.data_at = now;
         }
@@ -268,10 +332,11 @@ impl Pump {
         let over = old.until <= now
             || matches!(closed, Poll::Ready(Err(_)))
             || loop {
-                match read(&mut *old.socket, &self.line, context).0 {
+                let above = old.above.as_ref();
+                match read(&mut *old.socket, above, &self.line, &mut self.arrived, now, context).0 {
                     Read::More => {}
                     Read::Idle => break false,
-                    Read::Closed(..) | Read::Broken(_) => break true,
+                    Read::Closed(..) | Read::Broken(_) | Read::GivenUp(_) => break true,
                 }
             };
         if over {
@@ -282,7 +347,7 @@ impl Pump {
     fn closed(&mut self, code: u16, reason: &str, context: &mut Context<'_>) -> Said {
         // The answer to the goodbye; whether it still can be sent changes nothing.
         drop(self.flush(context));
-        let reaction = self.config.reaction(&Ending::Closed { code, reason });
+        let reaction = self.reaction(&Ending::Closed { code, reason });
         Said::Over(closed_as(code, reason, reaction))
     }
 
@@ -298,7 +363,20 @@ impl Pump {
     }
 
     fn over(&self, broken: Broken) -> Said {
-        Said::Over(ended(broken, |ending| self.config.reaction(ending)))
+        let ours = matches!(broken, Broken::Protocol(..));
+        Said::Over(ended(broken, |ending| {
+            // A code that we gave says nothing about what the layer sent.
+            if ours { self.config.reaction(ending) } else { self.reaction(ending) }
+        }))
+    }
+
+    /// What the peer's ending means here.
+    fn reaction(&self, ending: &Ending<'_>) -> Reaction {
+        let usual = self.config.reaction(ending);
+        match &self.above {
+            Some(Above { layer, connection }) => layer.ended(*connection, ending, usual),
+            None => usual,
+        }
     }
 }
 
@@ -317,20 +395,25 @@ fn close(
 }
 
 /// Reads some messages from `socket` and hands them over; answers how many there were.
-fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Read, usize) {
-    let mut count = 0;
+fn read(
+    socket: &mut dyn Socket,
+    above: Option<&Above>,
+    line: &Line,
+    arrived: &mut VecDeque<Message>,
+    now: Instant,
+    context: &mut Context<'_>,
+) -> (Read, usize) {
+    let mut bytes = 0;
     let read = loop {
-        if count == BATCH {
+        if arrived.len() == BATCH {
             break Read::More;
         }
         match socket.poll_recv(context) {
             Poll::Pending => break Read::Idle,
             Poll::Ready(Err(broken)) => break Read::Broken(broken),
             Poll::Ready(Ok(Frame::Message(message))) => {
-                count += 1;
-                if line.deliver(message).is_err() {
-                    break too_slow(socket, context);
-                }
+                bytes += message.len();
+                arrived.push_back(message);
             }
             Poll::Ready(Ok(Frame::Pong(payload))) => line.pong(&payload),
             // Answered by the socket with the next flush.
@@ -338,19 +421,34 @@ fn read(socket: &mut dyn Socket, line: &Line, context: &mut Context<'_>) -> (Rea
             Poll::Ready(Ok(Frame::Close(code, reason))) => break Read::Closed(code, reason),
         }
     };
-    if count > 0 {
-        line.delivered();
+    let count = arrived.len();
+    if count == 0 {
+        return (read, 0);
     }
-    (read, count)
+    if let Some(Above { layer, connection }) = above {
+        line.carried((0, 0), (count as u64, bytes as u64));
+        let delivered = layer.deliver(*connection, now, &mut arrived.drain(..));
+        let Err(GiveUp { code, reason, error }) = delivered else { return (read, count) };
+        leave(socket, (code, reason), context);
+        return (Read::GivenUp(error), count);
+    }
+    let delivered = line.deliver(arrived, bytes);
+    if arrived.capacity() > KEPT {
+        arrived.shrink_to(KEPT);
+    }
+    match delivered {
+        Ok(()) => (read, count),
+        Err(TooSlow) => {
+            leave(socket, TOO_SLOW, context);
+            (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count)
+        }
+    }
 }
 
-/// Gives a connection up because its messages are not taken.
-fn too_slow(socket: &mut dyn Socket, context: &mut Context<'_>) -> Read {
-    let (code, reason) = TOO_SLOW;
+/// Says goodbye if that can be done without waiting: the connection is given up in any case.
+fn leave(socket: &mut dyn Socket, (code, reason): (u16, &'static str), context: &mut Context<'_>) {
     let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
     if socket.start_send(goodbye).is_ok() {
-        // Best effort: the connection is given up in any case.
         drop(socket.poll_flush(context));
     }
-    Read::Closed(4_104, Utf8Bytes::from_static("we were too slow"))
 }

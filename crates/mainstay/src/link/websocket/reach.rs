@@ -8,25 +8,28 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, SEC_WEBSOCKE
 use mainstay_core::link::Reaction;
 use mainstay_core::policy::outcome::Outcome;
 use tokio::time::timeout;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig as Buffers;
 use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::address::Address;
 use super::config::Ending;
 use super::ending::refused;
 use super::opening::Opening;
 use super::provide::{Offer, ProvideError};
-use super::socket::{Metered, Socket, Tungstenite};
+use super::socket::{Metered, Tungstenite};
+use super::targets::{Choice, Guarded};
 use super::transport::WebSocketTransport;
 use crate::clock;
+use crate::link::stream::Stream;
 use crate::link::transport::DialError;
 use crate::retry_after::retry_after;
 
 /// Bytes read at a time. Small, because every idle connection holds them.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 /// Bytes written together before the operating system gets them.
 const WRITE_BUFFER: usize = 16 * 1024;
 
@@ -38,12 +41,26 @@ enum Refused {
 
 impl WebSocketTransport {
     /// A connection over which the application's messages may go.
-    pub(super) async fn reach(&self) -> Result<Box<dyn Socket>, DialError> {
-        let offer = self.offer().await?;
-        let mut address = self.address(&offer)?;
+    pub(super) async fn reach(&self, choice: Choice) -> Result<Opening, DialError> {
+        let mut offer = self.offer().await?;
+        // A layer says the token itself, and need not have it said twice.
+        let token = if self.layer.is_some() { offer.token.take() } else { None };
+        let address = self.address(&offer, choice)?;
+        let guarded = Guarded::admit(&self.config, &address)?;
+        let reached = self.reach_at(address, &offer, token).await;
+        guarded.record(reached.as_ref().map(|_| ()));
+        reached
+    }
+
+    async fn reach_at(
+        &self,
+        mut address: Address,
+        offer: &Offer,
+        token: Option<String>,
+    ) -> Result<Opening, DialError> {
         let mut redirects = self.config.redirects;
         let opening = loop {
-            match self.upgrade(&address, &offer).await {
+            match self.upgrade(&address, offer).await {
                 Ok(opening) => break opening,
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Redirected(location)) => {
@@ -59,11 +76,14 @@ impl WebSocketTransport {
             }
         };
         let limit = self.config.handshake_timeout;
-        within(limit, "the application's handshake", self.greet(opening)).await
+        within(limit, "the application's handshake", self.greet(opening, token)).await
     }
 
     /// Says what has to be said before anything that waits: handshake, then subscriptions.
-    async fn greet(&self, opening: Opening) -> Result<Box<dyn Socket>, DialError> {
+    async fn greet(&self, opening: Opening, token: Option<String>) -> Result<Opening, DialError> {
+        if let Some(layer) = &self.layer {
+            return layer.greet(opening, token).await;
+        }
         let mut opening = match &self.config.handshake {
             Some(handshake) => handshake.shake(opening).await?,
             None => opening,
@@ -75,7 +95,7 @@ impl WebSocketTransport {
             }
             opening.flush().await?;
         }
-        Ok(opening.into_socket())
+        Ok(opening)
     }
 
     /// What the provider offers for this attempt.
@@ -98,8 +118,8 @@ impl WebSocketTransport {
         Ok(offer)
     }
 
-    fn address(&self, offer: &Offer) -> Result<Address, DialError> {
-        let Some(url) = &offer.url else { return Ok(self.address.clone()) };
+    fn address(&self, offer: &Offer, choice: Choice) -> Result<Address, DialError> {
+        let Some(url) = &offer.url else { return Ok(self.targets.address(choice).clone()) };
         let address = Address::parse(url).and_then(|address| {
             address.permit(self.config.allow_plain)?;
             Ok(address)
@@ -110,6 +130,7 @@ impl WebSocketTransport {
     async fn upgrade(&self, address: &Address, offer: &Offer) -> Result<Opening, Refused> {
         let request = self.request(address, offer).map_err(Refused::Failed)?;
         let stream = self.stream(address).await.map_err(Refused::Failed)?;
+        let tls = matches!(stream, Stream::Tls(_));
         let buffers = Buffers::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -120,10 +141,14 @@ impl WebSocketTransport {
         let Ok(upgraded) = timeout(limit, upgrade).await else {
             return Err(Refused::Failed(timed_out("the upgrade", limit)));
         };
-        let (socket, response) = upgraded.map_err(|error| self.upgrade_failed(error))?;
+        let (socket, response) =
+            upgraded.map_err(|error| self.upgrade_failed(error, address, tls))?;
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
-        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol))
+        // Made anew, without the buffer in which the answer was read; what came behind it is kept.
+        let stream = socket.into_inner();
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(buffers)).await;
+        Ok(Opening::new(Box::new(Tungstenite(socket)), subprotocol, self.config.clone()))
     }
 
     fn request(&self, address: &Address, offer: &Offer) -> Result<Request, DialError> {
@@ -131,7 +156,9 @@ impl WebSocketTransport {
         let request = address.uri().clone().into_client_request();
         let mut request = request.map_err(|error| bad("the address").because(error))?;
         let headers = request.headers_mut();
-        add(headers, &self.config.headers);
+        if let Some(more) = &self.config.headers {
+            add(headers, more);
+        }
         add(headers, &offer.headers);
         if let Some(token) = &offer.token {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
@@ -140,16 +167,35 @@ impl WebSocketTransport {
             headers.insert(AUTHORIZATION, value);
         }
         if !self.config.subprotocols.is_empty() {
-            let names = HeaderValue::try_from(self.config.subprotocols.join(", "));
+            let names = HeaderValue::try_from(&*self.config.subprotocols);
             let names = names.map_err(|_| bad("the subprotocols"))?;
             headers.insert(SEC_WEBSOCKET_PROTOCOL, names);
         }
         Ok(request)
     }
 
-    fn upgrade_failed(&self, error: Error) -> Refused {
+    async fn stream(&self, address: &Address) -> Result<Stream, DialError> {
+        let tls = if address.tls {
+            let tls = self.targets.tls(&self.config);
+            Some(tls.map_err(|error| permanent("TLS").because(error))?)
+        } else {
+            None
+        };
+        self.dialer.connect(&address.authority, tls).await
+    }
+
+    fn tls_failed(&self, address: &Address, source: std::io::Error) -> Refused {
+        Refused::Failed(match self.targets.tls(&self.config) {
+            Ok(tls) => tls.failed(&address.authority, source),
+            Err(error) => permanent("TLS").because(error),
+        })
+    }
+
+    fn upgrade_failed(&self, error: Error, address: &Address, tls: bool) -> Refused {
         let error = match error {
             Error::Http(response) => return self.answered(&response),
+            // A peer that speaks TLS 1.3 refuses our certificate only now.
+            Error::Io(source) if tls => return self.tls_failed(address, source),
             Error::Io(source) => {
                 DialError::new(Outcome::TRANSIENT, "the upgrade broke off").because(source)
             }
@@ -188,14 +234,6 @@ impl WebSocketTransport {
         let hint = retry_after(response.headers(), SystemTime::now());
         let ending = Ending::Refused { status, retry_after: hint };
         Refused::Failed(refused(status, hint, self.config.reaction(&ending)))
-    }
-}
-
-impl WebSocketTransport {
-    async fn stream(&self, address: &Address) -> Result<tokio::net::TcpStream, DialError> {
-        let to = (address.host.as_str(), address.port);
-        let stream = tokio::net::TcpStream::connect(to).await;
-        stream.map_err(|e| DialError::new(Outcome::TRANSIENT, "cannot connect").because(e))
     }
 }
 

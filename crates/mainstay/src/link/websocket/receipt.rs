@@ -23,7 +23,7 @@ const STRETCHES_MAX: usize = 128;
 /// What became of every message, in little memory: one number for all that were written, and the
 /// stretches that were not.
 #[derive(Debug, Default)]
-pub(super) struct Receipts {
+pub(in crate::link) struct Receipts {
     /// All up to this one have met their fate.
     settled: u64,
     /// Below this, nothing is remembered.
@@ -40,14 +40,14 @@ struct Stretch {
 
 impl Receipts {
     /// All up to `seq` are written, but for those that fared otherwise.
-    pub(super) const fn written(&mut self, seq: Seq) {
+    pub(in crate::link) const fn written(&mut self, seq: Seq) {
         if seq.0 > self.settled {
             self.settled = seq.0;
         }
     }
 
     /// Those after what is settled, up to `seq`, may or may not have been written.
-    pub(super) fn unknown(&mut self, seq: Seq) {
+    pub(in crate::link) fn unknown(&mut self, seq: Seq) {
         if seq.0 > self.settled {
             self.note(self.settled + 1, seq.0, Receipt::Unknown);
             self.settled = seq.0;
@@ -55,7 +55,7 @@ impl Receipts {
     }
 
     /// This one will not be sent.
-    pub(super) fn dropped(&mut self, seq: Seq) {
+    pub(in crate::link) fn dropped(&mut self, seq: Seq) {
         self.note(seq.0, seq.0, Receipt::Dropped);
     }
 
@@ -76,7 +76,7 @@ impl Receipts {
     }
 
     /// What became of `seq`; none as long as it waits.
-    pub(super) fn of(&self, seq: Seq) -> Option<Receipt> {
+    pub(in crate::link) fn of(&self, seq: Seq) -> Option<Receipt> {
         // The latest word counts: one that was dropped may lie in a stretch that is unknown.
         let dropped = |stretch: &&Stretch| stretch.receipt == Receipt::Dropped;
         let holds = |stretch: &&Stretch| (stretch.first..=stretch.last).contains(&seq.0);

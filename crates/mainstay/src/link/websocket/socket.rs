@@ -51,16 +51,45 @@ pub(super) enum Broken {
 /// A [`Socket`] of tokio-tungstenite.
 pub(super) struct Tungstenite<S>(pub(super) WebSocketStream<Metered<S>>);
 
-/// Knows whether bytes have come.
+/// Knows whether bytes have come, and keeps apart what came behind the answer to the upgrade.
+///
+/// Who reads the answer would otherwise read on, into a buffer of its own that then stays for the
+/// life of the connection.
 #[derive(Debug)]
 pub(super) struct Metered<S> {
     stream: S,
     heard: bool,
+    /// How much of the empty line has come that ends the answer; all of it: the answer is over.
+    matched: u8,
+    /// What came behind the answer.
+    rest: Vec<u8>,
 }
+
+const EMPTY_LINE: &[u8; 4] = b"\r\n\r\n";
 
 impl<S> Metered<S> {
     pub(super) const fn new(stream: S) -> Self {
-        Self { stream, heard: false }
+        Self { stream, heard: false, matched: 0, rest: Vec::new() }
+    }
+
+    /// How many of `bytes` belong to the answer.
+    fn answer(&mut self, bytes: &[u8]) -> usize {
+        for (index, byte) in bytes.iter().enumerate() {
+            let wanted = EMPTY_LINE[usize::from(self.matched)];
+            self.matched = match *byte {
+                byte if byte == wanted => self.matched + 1,
+                b'\r' => 1,
+                _ => 0,
+            };
+            if usize::from(self.matched) == EMPTY_LINE.len() {
+                return index + 1;
+            }
+        }
+        bytes.len()
+    }
+
+    fn is_answered(&self) -> bool {
+        usize::from(self.matched) == EMPTY_LINE.len()
     }
 }
 
@@ -140,9 +169,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.rest.is_empty() && self.is_answered() {
+            let count = self.rest.len().min(buffer.remaining());
+            buffer.put_slice(&self.rest[..count]);
+            self.rest.drain(..count);
+            if self.rest.is_empty() {
+                self.rest = Vec::new();
+            }
+            self.heard = true;
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.heard |= buffer.filled().len() > before;
+        if !self.is_answered() {
+            let count = self.answer(&buffer.filled()[before..]);
+            self.rest = buffer.filled()[before + count..].to_vec();
+            buffer.set_filled(before + count);
+        }
         result
     }
 }

@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use mainstay_core::policy::backoff::{Backoff, BackoffConfig};
+use mainstay_core::config::Ratio;
+use mainstay_core::policy::backoff::{Backoff, BackoffConfig, Jitter, Strategy};
 use mainstay_core::policy::pressure::Pressure;
 use mainstay_core::time::Instant;
 
@@ -25,12 +26,12 @@ use crate::clock;
 /// wanted.remove("ticks");
 /// assert_eq!(wanted.keys(), ["news".into()]);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Subscriptions(Arc<Shared>);
 
+#[derive(Default)]
 struct Shared {
     entries: Mutex<Vec<Entry>>,
-    backoff: Backoff,
     /// Who sends what is to be tried again.
     pump: Mutex<Option<Waker>>,
 }
@@ -49,17 +50,15 @@ struct Entry {
 /// The most subscriptions of one link. More want a protocol of their own.
 pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 
-impl Default for Subscriptions {
-    fn default() -> Self {
-        let config = BackoffConfig {
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            ..BackoffConfig::default()
-        };
-        let backoff = Backoff::new(&config).expect("the waits make sense");
-        Self(Arc::new(Shared { entries: Mutex::default(), backoff, pump: Mutex::default() }))
-    }
-}
+/// Waits of a subscription that was refused: as those of a link.
+const BACKOFF: BackoffConfig = BackoffConfig {
+    strategy: Strategy::Exponential,
+    base: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+    factor: Ratio::percent(200),
+    increment: None,
+    jitter: Jitter::Full,
+};
 
 impl Subscriptions {
     /// Subscribes with `message` on every connection from the next on. The same key again replaces
@@ -113,7 +112,8 @@ impl Subscriptions {
         let mut entries = self.entries();
         let entry = entries.iter_mut().find(|entry| *entry.key == *key)?;
         entry.refusals = entry.refusals.saturating_add(1);
-        let delay = self.0.backoff.delay(entry.refusals, entry.previous, Pressure::NONE, bits);
+        let backoff = Backoff::new(&BACKOFF).ok()?;
+        let delay = backoff.delay(entry.refusals, entry.previous, Pressure::NONE, bits);
         entry.previous = delay;
         entry.retry_at = Some(now.after(delay));
         drop(entries);

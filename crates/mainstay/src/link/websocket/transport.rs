@@ -1,7 +1,8 @@
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mainstay_core::config::ConfigError;
@@ -9,13 +10,15 @@ use mainstay_core::link::{Input, Reaction, StateName};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
-use super::address::Address;
-use super::config::WebSocketConfig;
+use super::config::{Rules, WebSocketConfig};
+use super::layer::Layer;
 use super::limiter::Turn;
 use super::line::Line;
 use super::pump::{Pump, Said};
+use super::targets::{Choice, Targets};
 use crate::clock;
 use crate::link::desk::Desk;
+use crate::link::stream::Dialer;
 use crate::link::transport::{DialError, Transport};
 
 /// How long an earlier connection may take to say what it still has to say.
@@ -23,13 +26,16 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Makes and holds the connections of one [`super::WebSocket`].
 pub(super) struct WebSocketTransport {
-    pub(super) config: Arc<WebSocketConfig>,
+    pub(super) config: Arc<Rules>,
     pub(super) line: Arc<Line>,
-    pub(super) address: Address,
+    pub(super) targets: Targets,
+    pub(super) dialer: Arc<Dialer>,
+    /// What is spoken in place of bare messages.
+    pub(super) layer: Option<Arc<dyn Layer>>,
     /// The connection, while nobody serves it.
-    idle: Mutex<Option<Pump>>,
+    idle: Mutex<Option<Box<Pump>>>,
     /// One that is to take over.
-    standby: Mutex<Option<Pump>>,
+    standby: Mutex<Option<Box<Pump>>>,
     turn: Mutex<Option<Turn>>,
     /// Attempts since the last success.
     pub(super) attempts: AtomicU32,
@@ -43,17 +49,29 @@ pub(super) struct WebSocketTransport {
 impl Drop for WebSocketTransport {
     fn drop(&mut self) {
         self.line.stop();
+        self.layer.iter().for_each(|layer| layer.stop());
     }
 }
 
 impl WebSocketTransport {
-    pub(super) fn new(config: WebSocketConfig) -> Result<Self, ConfigError> {
-        let address = config.check()?;
+    pub(super) fn new(
+        config: WebSocketConfig,
+        layer: Option<Arc<dyn Layer>>,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let targets = Targets::new(&config)?;
+        let dialer = Dialer::of(&config.stream).map_err(|error| error.within("stream"))?;
         let line = Arc::new(Line::new(&config)?);
+        let rules = config.rules();
+        if targets.any_tls() {
+            targets.tls(&rules)?;
+        }
         Ok(Self {
-            config: Arc::new(config),
+            config: Arc::new(rules),
             line,
-            address,
+            targets,
+            dialer,
+            layer,
             idle: Mutex::default(),
             standby: Mutex::default(),
             turn: Mutex::default(),
@@ -64,10 +82,19 @@ impl WebSocketTransport {
     }
 
     /// Makes a connection that is ready for messages.
-    async fn make(&self) -> Result<Pump, DialError> {
-        let socket = self.reach().await.inspect_err(|error| self.learn(error))?;
+    async fn make(&self, choice: Choice) -> Result<Box<Pump>, DialError> {
+        let reached = self.reach(choice).await;
+        let wanted = self.targets.dialled(choice, reached.as_ref().map(|_| ()));
+        let opening = reached.inspect_err(|error| self.learn(error))?;
+        if !wanted {
+            return Err(DialError::new(
+                Outcome::Abandoned,
+                "the endpoint in use is the better one",
+            ));
+        }
         self.attempts.store(0, Ordering::Relaxed);
-        Ok(Pump::new(self.config.clone(), self.line.clone(), socket))
+        let layer = self.layer.clone();
+        Ok(Box::new(Pump::new(self.config.clone(), self.line.clone(), layer, opening)))
     }
 
     /// Remembers that the peer wants other credentials.
@@ -75,33 +102,6 @@ impl WebSocketTransport {
         if error.reaction == Some(Reaction::Refresh) {
             self.refresh.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// Serves the connection until it is over.
-    async fn serve(&self) -> DialError {
-        let Some(pump) = lock(&self.idle).take() else {
-            return DialError::new(Outcome::TRANSIENT, "there is no connection");
-        };
-        self.line.opened(clock::now());
-        let mut held = Held { transport: self, pump: Some(pump) };
-        poll_fn(|context| {
-            let Some(pump) = &mut held.pump else { return Poll::Pending };
-            if let Some(new) = lock(&self.standby).take() {
-                pump.replace(new, clock::now().after(DRAIN));
-            }
-            loop {
-                match std::task::ready!(pump.poll(context)) {
-                    Said::Over(error) => {
-                        self.line.lost(pump.started());
-                        held.pump = None;
-                        self.learn(&error);
-                        return Poll::Ready(error);
-                    }
-                    Said::Replace => self.ask_for_another(),
-                }
-            }
-        })
-        .await
     }
 
     fn ask_for_another(&self) {
@@ -120,13 +120,51 @@ impl WebSocketTransport {
     }
 }
 
-/// Gives a connection back when serving it is broken off, so that it can be closed in good order.
-struct Held<'a> {
+/// Serves the connection until it is over. Broken off, it gives the connection back, so that it can be
+/// closed in good order.
+struct Serve<'a> {
     transport: &'a WebSocketTransport,
-    pump: Option<Pump>,
+    pump: Option<Box<Pump>>,
 }
 
-impl Drop for Held<'_> {
+impl<'a> Serve<'a> {
+    fn new(transport: &'a WebSocketTransport) -> Self {
+        let pump = lock(&transport.idle).take();
+        if pump.is_some() {
+            transport.line.opened(clock::now());
+        }
+        Self { transport, pump }
+    }
+}
+
+impl Future for Serve<'_> {
+    type Output = DialError;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<DialError> {
+        let Self { transport, pump: held } = &mut *self;
+        let Some(pump) = held else {
+            return Poll::Ready(DialError::new(Outcome::TRANSIENT, "there is no connection"));
+        };
+        if let Some(new) = lock(&transport.standby).take() {
+            pump.replace(*new, clock::now().after(DRAIN));
+        }
+        pump.return_at(transport.targets.return_at());
+        loop {
+            match std::task::ready!(pump.poll(context)) {
+                Said::Over(error) => {
+                    transport.line.lost(pump.started());
+                    transport.targets.lost();
+                    *held = None;
+                    transport.learn(&error);
+                    return Poll::Ready(error);
+                }
+                Said::Replace => transport.ask_for_another(),
+            }
+        }
+    }
+}
+
+impl Drop for Serve<'_> {
     fn drop(&mut self) {
         if let Some(pump) = self.pump.take() {
             *lock(&self.transport.idle) = Some(pump);
@@ -136,7 +174,7 @@ impl Drop for Held<'_> {
 
 impl Transport for WebSocketTransport {
     fn target(&self) -> String {
-        self.address.shown()
+        self.targets.first().shown()
     }
 
     async fn turn(&self) {
@@ -146,7 +184,7 @@ impl Transport for WebSocketTransport {
 
     async fn dial(&self, _deadline: Instant) -> Result<(), DialError> {
         let turn = lock(&self.turn).take();
-        let pump = self.make().await?;
+        let pump = self.make(self.targets.choose()).await?;
         *lock(&self.idle) = Some(pump);
         drop(turn);
         Ok(())
@@ -157,11 +195,11 @@ impl Transport for WebSocketTransport {
             return self.ping().await;
         }
         // Not connected, and asked all the same: a connection is made for the question.
-        self.reach().await.map(drop)
+        self.reach(self.targets.choose()).await.map(drop)
     }
 
-    async fn lost(&self) -> DialError {
-        self.serve().await
+    fn lost(&self) -> impl Future<Output = DialError> + Send {
+        Serve::new(self)
     }
 
     fn heard(&self) -> Option<Instant> {
@@ -170,14 +208,16 @@ impl Transport for WebSocketTransport {
 
     async fn migrate(&self, _deadline: Instant) -> Result<(), DialError> {
         let turn = self.config.limiter.turn().await;
-        let pump = self.make().await?;
+        let pump = self.make(self.targets.choose_another()).await?;
         drop(turn);
         *lock(&self.standby) = Some(pump);
         Ok(())
     }
 
     fn entered(&self, state: StateName) {
-        self.line.fail(state == StateName::Failed);
+        let failed = state == StateName::Failed;
+        self.line.fail(failed);
+        self.layer.iter().for_each(|layer| layer.failed(failed));
     }
 
     async fn close(&self) {

@@ -1,5 +1,8 @@
 use super::{Command, Do, Peer, next, open};
-use mainstay::link::websocket::{Receipt, SendStatus, WebSocketConfig};
+use mainstay::link::ConnectError;
+use mainstay::link::websocket::{
+    Classify, Handshake, Reaction, Receipt, SendStatus, WebSocketConfig,
+};
 
 #[tokio::test]
 async fn messages_go_there_and_come_back() {
@@ -48,4 +51,19 @@ async fn a_receipt_tells_that_a_message_was_written() {
     socket.connect().await.unwrap();
     assert_eq!(socket.flushed(seq).await, Receipt::Written);
     peer.until("it arrived", |peer| peer.heard() == ["early"]).await;
+}
+
+#[tokio::test]
+async fn what_an_ending_means_holds_during_the_handshake_too() {
+    let peer = Peer::start(Do::Close(4_900)).await;
+    let mut config = WebSocketConfig::new(peer.url());
+    config.handshake = Some(Handshake::new(|mut opening| async move {
+        opening.recv().await?;
+        Ok(opening)
+    }));
+    config.classify = Some(Classify::by(|_| Reaction::Fail));
+    let (socket, _incoming) = open(config);
+    let error = socket.connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Failed { terminal: true, .. }), "{error:?}");
+    assert_eq!(peer.attempts(), 1);
 }

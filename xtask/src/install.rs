@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::Failure;
 use crate::step::{run, succeeds};
+use crate::{Failure, servers};
 
 /// A program that tests talk to.
 struct Tool {
@@ -14,11 +14,27 @@ struct Tool {
     why: &'static str,
 }
 
-const TOOLS: &[Tool] = &[Tool {
-    program: "nginx",
-    packages: &["nginx-light", "nginx"],
-    why: "the HTTP tests talk to a real server",
-}];
+const TOOLS: &[Tool] = &[
+    Tool {
+        program: "nginx",
+        packages: &["nginx-light", "nginx"],
+        why: "the HTTP and WebSocket tests talk to a real server",
+    },
+    Tool { program: "node", packages: &["nodejs"], why: "the WebSocket tests talk to `ws`" },
+    Tool { program: "npm", packages: &["npm"], why: "it installs `ws`" },
+    Tool {
+        program: "python3",
+        packages: &["python3"],
+        why: "the WebSocket tests talk to `websockets`",
+    },
+];
+
+/// What makes Python environments; Debian has it apart.
+const VENV: Tool = Tool {
+    program: "python3-venv",
+    packages: &["python3-venv"],
+    why: "it makes the environment that `websockets` is installed in",
+};
 
 /// Installs what is missing, or says what to install.
 pub(crate) fn missing(root: &Path) -> Result<(), Failure> {
@@ -26,13 +42,17 @@ pub(crate) fn missing(root: &Path) -> Result<(), Failure> {
         if is_present(tool.program) {
             println!("{} is present", tool.program);
         } else {
-            install(root, tool)?;
+            install(root, tool, || is_present(tool.program))?;
         }
     }
-    Ok(())
+    let has_venv = || succeeds("python3", &["-c", "import ensurepip, venv"]);
+    if !has_venv() {
+        install(root, &VENV, has_venv)?;
+    }
+    servers::missing(root)
 }
 
-fn install(root: &Path, tool: &Tool) -> Result<(), Failure> {
+fn install(root: &Path, tool: &Tool, is_there: impl Fn() -> bool) -> Result<(), Failure> {
     let advice = format!(
         "`{}` is missing ({}): install the Debian package `{}`, or `{}` from your system's packages",
         tool.program, tool.why, tool.packages[0], tool.program
@@ -44,7 +64,7 @@ fn install(root: &Path, tool: &Tool) -> Result<(), Failure> {
     let _updated = run(apt(root).arg("update"));
     for package in tool.packages {
         let arguments = ["install", "-y", "--no-install-recommends", package];
-        if run(apt(root).args(arguments)).is_ok() && is_present(tool.program) {
+        if run(apt(root).args(arguments)).is_ok() && is_there() {
             return Ok(());
         }
     }

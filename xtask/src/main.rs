@@ -5,6 +5,7 @@
 mod autobahn;
 mod install;
 mod peers;
+mod servers;
 mod step;
 mod suite;
 mod tidy;

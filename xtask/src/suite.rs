@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use crate::step::{Steps, cargo, run, succeeds, target_dir};
-use crate::{Failure, install, peers, tidy};
+use crate::{Failure, install, peers, servers, tidy};
 
 pub(crate) const HELP: &str = "\
 Runs every check of this repository and stops at the first that fails.
 
 usage: cargo xtask test
 
-Installs Debian packages that the tests need when they are missing and it may; asks nothing.
+Installs Debian packages that the tests need when they are missing and it may, and servers from npm
+and PyPI into the target folder; asks nothing.
 exit code: 0 all passed, 1 a check failed, 3 something is missing on this machine
 ";
 
@@ -49,7 +50,7 @@ fn tests(root: &Path, packages: &[&str]) -> Result<(), Failure> {
     } else {
         &["test", "--locked", "--lib", "--bins", "--tests", "--examples"]
     };
-    run(cargo(root, runner).args(packages))
+    run(cargo(root, runner).args(packages).env(servers::VARIABLE, servers::folder(root)))
 }
 
 fn loom(root: &Path) -> Result<(), Failure> {

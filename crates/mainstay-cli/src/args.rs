@@ -1,6 +1,8 @@
 //! What the user typed.
 
-mod value;
+mod fault;
+pub(crate) mod value;
+mod ws;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +13,10 @@ use mainstay::core::config::Ratio;
 use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
-/// Connections that hold: serve links, hold URLs, retry calls and commands.
+pub(crate) use fault::{BytesArgs, FaultArgs};
+pub(crate) use ws::WsArgs;
+
+/// Connections that hold: serve links, hold URLs, talk over WebSockets, retry calls and commands.
 #[derive(Debug, Parser)]
 #[command(
     name = "mainstay",
@@ -21,6 +26,7 @@ use mainstay_server::config::Flags;
     max_term_width = 100,
     after_help = "Examples:
   mainstay hold https://example.org tcp://127.0.0.1:5432
+  mainstay ws wss://example.org/feed
   mainstay call https://example.org/api --attempts 5 --deadline 1m
   mainstay call --attempts 4 --exec rsync -a here/ there:/
   mainstay config init && mainstay serve
@@ -38,8 +44,12 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Hold URLs in the terminal and show how they are
     Hold(HoldArgs),
+    /// Talk over a WebSocket that heals: lines out, messages in
+    Ws(Box<WsArgs>),
     /// Make one HTTP request, or run a command, and try again when that can help
     Call(Box<CallArgs>),
+    /// Put a bad network between a client and a server
+    Fault(FaultArgs),
     /// Write, check and show the configuration of `serve`
     Config(ConfigArgs),
     /// Write completions for a shell to standard output
@@ -116,20 +126,47 @@ event.
 
 Examples:
   mainstay hold https://example.org tcp://127.0.0.1:5432
+  mainstay hold ws://127.0.0.1:9001 wss://example.org/feed
   mainstay hold http://127.0.0.1:8080/health --once --for 30s && ./deploy
   mainstay hold https://example.org --json --interval 500ms | jq .event
 
 Exit codes: 0 all were connected at the end, 1 one was not, 2 usage.")]
 pub(crate) struct HoldArgs {
-    /// What to hold: http://…, https://… (a GET of that path tells health) or tcp://host:port
+    /// What to hold: http://…, https://… (a GET of that path tells health), ws://…, wss://… (a
+    /// ping does) or tcp://host:port
     #[arg(required = true, value_name = "URL")]
     pub(crate) urls: Vec<String>,
-    /// From the end of one health check to the next
+    /// From the end of one health check to the next; a WebSocket is pinged after that much silence
     #[arg(long, default_value = "2s", value_parser = value::duration)]
     pub(crate) interval: Duration,
     /// Longest time of a health check or a dial [default: 2s, or the interval if that is shorter]
     #[arg(long, value_parser = value::duration)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) redial: RedialArgs,
+    /// Failed checks that take a link down [default: 3; of a WebSocket 1]
+    #[arg(long)]
+    pub(crate) down: Option<u32>,
+    /// Good checks that forgive failed ones [default: 2; of a WebSocket 1]
+    #[arg(long)]
+    pub(crate) up: Option<u32>,
+    /// Stop after this long [default: never; with --once 30s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) during: Option<Duration>,
+    /// Stop as soon as all are connected
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// One JSON object per event and line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Allow ws:// to another machine: what is sent can then be read and changed on the way
+    #[arg(long)]
+    pub(crate) allow_plain: bool,
+}
+
+/// How a link is dialled again.
+#[derive(Args, Debug)]
+pub(crate) struct RedialArgs {
     /// Ceiling of the first wait before a redial
     #[arg(long, default_value = "500ms", value_parser = value::duration)]
     pub(crate) base: Duration,
@@ -142,21 +179,6 @@ pub(crate) struct HoldArgs {
     /// Redials before a link gives up [default: no limit]
     #[arg(long)]
     pub(crate) attempts: Option<u32>,
-    /// Failed checks that take a link down
-    #[arg(long, default_value_t = 3)]
-    pub(crate) down: u32,
-    /// Good checks that forgive failed ones
-    #[arg(long, default_value_t = 2)]
-    pub(crate) up: u32,
-    /// Stop after this long [default: never; with --once 30s]
-    #[arg(long = "for", value_name = "DURATION", value_parser = value::duration)]
-    pub(crate) during: Option<Duration>,
-    /// Stop as soon as all are connected
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// One JSON object per event and line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -2,8 +2,11 @@
 
 pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod fault;
 pub(crate) mod hold;
 pub(crate) mod serve;
+pub(crate) mod words;
+pub(crate) mod ws;
 
 use std::process::ExitCode;
 

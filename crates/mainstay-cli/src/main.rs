@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod exit;
+mod lines;
 mod logging;
 mod out;
 mod signals;
@@ -41,6 +42,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => cmd::serve::run(&args).await,
         Command::Hold(args) => cmd::hold::run(&args).await,
+        Command::Ws(args) => cmd::ws::run(&args).await,
+        Command::Fault(args) => cmd::fault::run(&args).await,
         Command::Call(args) => cmd::call::run(args).await,
         Command::Config(args) => cmd::config::run(&args),
         Command::Completions { shell } => Ok(cmd::completions(shell)),

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use crossterm::style::{Color, Stylize as _};
+
 /// Writes a line to standard output. A reader that went away is no error: nobody is left to tell.
 pub(crate) fn line(text: &str) {
     line_read(text);
@@ -36,4 +38,31 @@ pub(crate) fn has_colour() -> bool {
 pub(crate) fn is_terminal() -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stdout().is_terminal() && !dumb
+}
+
+/// How good news is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Poor,
+    Bad,
+}
+
+/// Writes a line to standard error, coloured where that is a terminal and nobody set `NO_COLOR`.
+pub(crate) fn note(tone: Tone, text: &str) {
+    let text: String = text.chars().filter(|character| !character.is_control()).collect();
+    if !io::stderr().is_terminal() || is_colourless() {
+        return error(&text);
+    }
+    let colour = match tone {
+        Tone::Good => Color::Green,
+        Tone::Poor => Color::Yellow,
+        Tone::Bad => Color::Red,
+    };
+    error(&text.with(colour).to_string());
+}
+
+fn is_colourless() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

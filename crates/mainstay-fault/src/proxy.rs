@@ -29,6 +29,9 @@ pub struct FaultProxy {
 struct Counts {
     accepted: AtomicU64,
     open: AtomicU64,
+    unreachable: AtomicU64,
+    up: Arc<AtomicU64>,
+    down: Arc<AtomicU64>,
 }
 
 /// What a proxy has seen.
@@ -38,6 +41,12 @@ pub struct ProxyStats {
     pub accepted: u64,
     /// Those that are open now.
     pub open: u64,
+    /// Those that could not be carried on, because the server was not there.
+    pub unreachable: u64,
+    /// Bytes passed on from clients to the server.
+    pub bytes_up: u64,
+    /// Bytes passed on from the server to clients.
+    pub bytes_down: u64,
 }
 
 impl FaultProxy {
@@ -99,9 +108,13 @@ impl FaultProxy {
     /// What it has seen.
     #[must_use]
     pub fn stats(&self) -> ProxyStats {
+        let read = |count: &AtomicU64| count.load(Ordering::SeqCst);
         ProxyStats {
-            accepted: self.counts.accepted.load(Ordering::SeqCst),
-            open: self.counts.open.load(Ordering::SeqCst),
+            accepted: read(&self.counts.accepted),
+            open: read(&self.counts.open),
+            unreachable: read(&self.counts.unreachable),
+            bytes_up: read(&self.counts.up),
+            bytes_down: read(&self.counts.down),
         }
     }
 }
@@ -161,6 +174,7 @@ impl Gate {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (target, faults) = (self.target, self.faults.clone());
         let mut cuts = self.cuts.clone();
+        let counts = Arc::clone(&self.counts);
         let open = Open::new(Arc::clone(&self.counts));
         async move {
             let _open = open;
@@ -173,9 +187,11 @@ impl Gate {
                 }
                 Admission::DropAfter(time) => tokio::select! {
                     () = sleep(time) => {}
-                    () = carry(client, target, faults, cuts) => {}
+                    () = carry(client, target, faults, cuts, &counts) => {}
                 },
-                Admission::Pass | Admission::Refuse => carry(client, target, faults, cuts).await,
+                Admission::Pass | Admission::Refuse => {
+                    carry(client, target, faults, cuts, &counts).await
+                }
             }
         }
     }
@@ -215,16 +231,20 @@ async fn carry(
     target: SocketAddr,
     faults: watch::Receiver<Fault>,
     mut cuts: watch::Receiver<u64>,
+    counts: &Counts,
 ) {
     let Ok(server) = TcpStream::connect(target).await else {
+        counts.unreachable.fetch_add(1, Ordering::SeqCst);
         reset(&client);
         return;
     };
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let up = Pump::new(client_read, server_write, faults.clone(), |fault| fault.up).run();
-    let down = Pump::new(server_read, client_write, faults, |fault| fault.down).run();
+    let up = Pump::new(client_read, server_write, faults.clone(), |fault| fault.up);
+    let down = Pump::new(server_read, client_write, faults, |fault| fault.down);
+    let up = up.counted_by(Arc::clone(&counts.up)).run();
+    let down = down.counted_by(Arc::clone(&counts.down)).run();
     let (mut up, mut down) = (Box::pin(up), Box::pin(down));
     let (mut up_half, mut down_half) = (None, None);
     let mut must_reset = false;

@@ -1,6 +1,8 @@
 //! Moves the bytes of one direction, as badly as it is told.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +36,7 @@ pub(crate) struct Pump {
     pub(crate) of: fn(&Fault) -> Direction,
     moved: u64,
     turn: u32,
+    passed: Arc<AtomicU64>,
 }
 
 impl Pump {
@@ -43,7 +46,12 @@ impl Pump {
         faults: watch::Receiver<Fault>,
         of: fn(&Fault) -> Direction,
     ) -> Self {
-        Self { from, to, faults, of, moved: 0, turn: 0 }
+        Self { from, to, faults, of, moved: 0, turn: 0, passed: Arc::default() }
+    }
+
+    /// Counts the bytes that it passes on in `passed`.
+    pub(crate) fn counted_by(self, passed: Arc<AtomicU64>) -> Self {
+        Self { passed, ..self }
     }
 
     /// Moves bytes until there are no more; answers why it ended and gives both halves back.
@@ -119,6 +127,7 @@ impl Pump {
             return Ok(());
         }
         self.to.write_all(piece).await?;
+        self.passed.fetch_add(piece.len() as u64, Ordering::SeqCst);
         self.to.flush().await
     }
 }

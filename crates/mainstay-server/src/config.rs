@@ -13,6 +13,7 @@ mod policies;
 mod problem;
 mod secret;
 mod settings;
+mod target;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,10 +22,11 @@ use std::time::Duration;
 
 use mainstay::core::policy::preset::PolicyConfig;
 
-pub use links::{LinkSpec, Probe, Target, safe_url};
+pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
+pub use target::{Probe, Target, safe_url};
 
 use place::Document;
 use settings::Settings;

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use mainstay::link::websocket::SocketStats;
 use mainstay::link::{Link, LinkStats, StateName};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -25,11 +26,11 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, String> {
 }
 
 /// A number that a link has.
-struct Series {
+struct Series<T> {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    read: fn(&LinkStats) -> Option<f64>,
+    read: fn(&T) -> Option<f64>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counters beyond 2^53 may be off by one")]
@@ -37,7 +38,7 @@ const fn count(number: u64) -> Option<f64> {
     Some(number as f64)
 }
 
-const SERIES: [Series; 10] = [
+const LINKS: [Series<LinkStats>; 10] = [
     Series {
         name: "mainstay_link_up",
         kind: "gauge",
@@ -100,20 +101,63 @@ const SERIES: [Series; 10] = [
     },
 ];
 
+const SOCKETS: [Series<SocketStats>; 7] = [
+    Series {
+        name: "mainstay_link_messages_sent_total",
+        kind: "counter",
+        help: "Messages written to a WebSocket.",
+        read: |stats| count(stats.sent),
+    },
+    Series {
+        name: "mainstay_link_bytes_sent_total",
+        kind: "counter",
+        help: "Bytes of messages written to a WebSocket.",
+        read: |stats| count(stats.sent_bytes),
+    },
+    Series {
+        name: "mainstay_link_messages_received_total",
+        kind: "counter",
+        help: "Messages that came over a WebSocket.",
+        read: |stats| count(stats.received),
+    },
+    Series {
+        name: "mainstay_link_bytes_received_total",
+        kind: "counter",
+        help: "Bytes of messages that came over a WebSocket.",
+        read: |stats| count(stats.received_bytes),
+    },
+    Series {
+        name: "mainstay_link_messages_missed_total",
+        kind: "counter",
+        help: "Messages that came and were not taken in time.",
+        read: |stats| count(stats.missed),
+    },
+    Series {
+        name: "mainstay_link_messages_dropped_total",
+        kind: "counter",
+        help: "Messages that were to be sent and never were.",
+        read: |stats| count(stats.dropped),
+    },
+    Series {
+        name: "mainstay_link_messages_queued",
+        kind: "gauge",
+        help: "Messages that wait to be sent.",
+        read: |stats| count(stats.queued),
+    },
+];
+
 /// The page.
 pub(crate) fn page(prometheus: &PrometheusHandle, links: &[(Link, Held)]) -> String {
     prometheus.run_upkeep();
     let mut page = prometheus.render();
     let stats: Vec<(String, LinkStats)> =
         links.iter().map(|(link, _)| (label(link.name()), link.stats())).collect();
-    for series in &SERIES {
-        head(&mut page, series.name, series.kind, series.help);
-        for (link, stats) in &stats {
-            if let Some(value) = (series.read)(stats) {
-                line(&mut page, format_args!("{}{{link=\"{link}\"}} {value}", series.name));
-            }
-        }
-    }
+    LINKS.iter().for_each(|series| series.write(&mut page, &stats));
+    let sockets: Vec<(String, SocketStats)> = links
+        .iter()
+        .filter_map(|(link, held)| Some((label(link.name()), held.socket()?)))
+        .collect();
+    SOCKETS.iter().for_each(|series| series.write(&mut page, &sockets));
     head(&mut page, STATE, "gauge", "1 for the state that the link is in.");
     for (link, stats) in &stats {
         for state in StateName::ALL {
@@ -123,6 +167,17 @@ pub(crate) fn page(prometheus: &PrometheusHandle, links: &[(Link, Held)]) -> Str
         }
     }
     page
+}
+
+impl<T> Series<T> {
+    fn write(&self, page: &mut String, stats: &[(String, T)]) {
+        head(page, self.name, self.kind, self.help);
+        for (link, stats) in stats {
+            if let Some(value) = (self.read)(stats) {
+                line(page, format_args!("{}{{link=\"{link}\"}} {value}", self.name));
+            }
+        }
+    }
 }
 
 const STATE: &str = "mainstay_link_state";

@@ -1,12 +1,13 @@
 //! Values of flags.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use mainstay::core::config::{LONGEST, Ratio, duration as text};
 use mainstay::core::policy::backoff::Jitter;
 
-pub(super) fn duration(value: &str) -> Result<Duration, String> {
+pub(crate) fn duration(value: &str) -> Result<Duration, String> {
     let duration = text::parse(value).map_err(|error| format!("allowed: {}", error.allowed))?;
     if duration.is_zero() || duration > LONGEST {
         return Err("allowed: 1ns to a year".into());
@@ -30,6 +31,18 @@ pub(super) fn jitter(value: &str) -> Result<Jitter, String> {
             .map(Jitter::Ratio)
             .ok_or_else(|| "allowed: none, full, equal, or a share from 0 to 1".into()),
     }
+}
+
+/// A number of bytes such as `500`, `64k` or `2M`: thousands of 1024.
+pub(crate) fn bytes(value: &str) -> Result<NonZeroU32, String> {
+    let (digits, unit) = match value.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1 << 10),
+        None => value.strip_suffix('M').map_or((value, 1), |digits| (digits, 1 << 20)),
+    };
+    let number = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(unit));
+    number
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| "allowed: a number such as 500, 64k or 2M".into())
 }
 
 pub(super) fn method(value: &str) -> Result<Method, String> {
@@ -56,6 +69,15 @@ mod tests {
         assert_eq!(jitter("0.2"), Ok(Jitter::Ratio(Ratio::percent(20))));
         assert_eq!(jitter("equal"), Ok(Jitter::Equal));
         assert!(jitter("1.1").is_err() && jitter("some").is_err() && jitter("NaN").is_err());
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        let read = |text| bytes(text).map(NonZeroU32::get);
+        assert_eq!((read("1"), read("64k"), read("2M")), (Ok(1), Ok(65_536), Ok(2 << 20)));
+        for bad in ["", "0", "k", "-1", "1.5k", "4096M", "1 k"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

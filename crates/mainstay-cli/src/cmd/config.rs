@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mainstay_server::config::{Config, Flags, PLACES, Problem, Problems, Target};
+use mainstay_server::config::{Config, Flags, PLACES, Problem, Problems};
 use serde_json::json;
 
 use super::serve::{environment, setting_json, setting_text};
@@ -100,10 +100,6 @@ fn show(settings: &SettingArgs, json: bool) -> Result<ExitCode, Failure> {
     let config = load(&settings.flags());
     let config =
         config.map_err(|problems| Failure { code: NOT_OK, message: problems.to_string() })?;
-    let target = |target: &Target| match target {
-        Target::Http { url, .. } => url.clone(),
-        Target::Tcp { address, .. } => format!("tcp://{address}"),
-    };
     if json {
         let settings: Vec<_> = config.settings.iter().map(setting_json).collect();
         let links: Vec<_> = config
@@ -111,7 +107,7 @@ fn show(settings: &SettingArgs, json: bool) -> Result<ExitCode, Failure> {
             .iter()
             .map(|link| {
                 json!({
-                    "name": link.name, "url": target(&link.target), "connect": link.connect,
+                    "name": link.name, "url": link.target.shown(), "connect": link.connect,
                     "policy": link.policy, "config": link.config,
                 })
             })
@@ -126,7 +122,7 @@ fn show(settings: &SettingArgs, json: bool) -> Result<ExitCode, Failure> {
     config.settings.iter().for_each(|setting| out::line(&setting_text(setting)));
     config.policies.keys().for_each(|name| out::line(&format!("policy {name}")));
     for link in &config.links {
-        out::line(&format!("link {}: {}", link.name, target(&link.target)));
+        out::line(&format!("link {}: {}", link.name, link.target.shown()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mainstay::core::config::ConfigError;
 use mainstay::event::{Event, Events, Kind};
+use mainstay::link::websocket::{WebSocket, WebSocketConfig};
 use mainstay::link::{
     HttpConfig, HttpTransport, Link, LinkConfig, LinkOptions, StateName, TcpTransport,
 };
@@ -18,7 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use url::Url;
 
-use crate::args::HoldArgs;
+use crate::args::{HoldArgs, RedialArgs};
 use crate::exit::{Failure, ok_if};
 use crate::signals::Stop;
 use show::Show;
@@ -31,7 +33,7 @@ const FRAME: Duration = Duration::from_millis(250);
 const ONCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(args: &HoldArgs) -> Result<ExitCode, Failure> {
-    let config = config(args)?;
+    let configs = Configs::new(args)?;
     if args.urls.len() > URLS_MAX {
         return Err(Failure::usage(format!("at most {URLS_MAX} URLs")));
     }
@@ -39,7 +41,7 @@ pub(crate) async fn run(args: &HoldArgs) -> Result<ExitCode, Failure> {
     let events = Events::new();
     let receiver = events.subscribe();
     let opened: Result<Vec<Link>, String> =
-        args.urls.iter().map(|url| open(url, &config, &events)).collect();
+        args.urls.iter().map(|url| open(url, &configs, &events)).collect();
     let links = opened.map_err(Failure::usage)?;
     let show = Show::new(args.json, &links).map_err(|error| {
         Failure::environment(format!("the terminal cannot be drawn on: {error}"))
@@ -123,22 +125,53 @@ impl Holding {
     }
 }
 
-fn config(args: &HoldArgs) -> Result<LinkConfig, Failure> {
+/// The numbers of links, by how they are asked whether they are well.
+struct Configs {
+    /// By a request or another connection.
+    asked: LinkConfig,
+    /// By a ping.
+    pinged: LinkConfig,
+    allow_plain: bool,
+}
+
+impl Configs {
+    fn new(args: &HoldArgs) -> Result<Self, Failure> {
+        let (asked, pinged) = (LinkConfig::default(), LinkConfig::websocket());
+        Ok(Self {
+            asked: config(args, asked)?,
+            pinged: config(args, pinged)?,
+            allow_plain: args.allow_plain,
+        })
+    }
+}
+
+/// What the arguments say, over `base`.
+fn config(args: &HoldArgs, base: LinkConfig) -> Result<LinkConfig, Failure> {
     let timeout = args.timeout.unwrap_or_else(|| args.interval.min(Duration::from_secs(2)));
     let mut config = LinkConfig {
         dial_timeout: timeout,
         close_timeout: Duration::from_secs(1),
         stable_after: Duration::from_secs(5),
-        ..LinkConfig::default()
+        ..base
     };
+    redial(&args.redial, &mut config);
+    config.health.interval = args.interval;
+    config.health.timeout = timeout;
+    config.health.down = args.down.unwrap_or(base.health.down);
+    config.health.up = args.up.unwrap_or(base.health.up);
+    checked(config)
+}
+
+/// Puts what the arguments say about redials into `config`.
+pub(super) const fn redial(args: &RedialArgs, config: &mut LinkConfig) {
     config.reconnect.attempts = args.attempts;
     config.reconnect.backoff.base = args.base;
     config.reconnect.backoff.cap = args.cap;
     config.reconnect.backoff.jitter = args.jitter;
-    config.health.interval = args.interval;
-    config.health.timeout = timeout;
-    config.health.down = args.down;
-    config.health.up = args.up;
+}
+
+/// `config`, if it makes sense.
+pub(super) fn checked(config: LinkConfig) -> Result<LinkConfig, Failure> {
     let checked = mainstay::core::link::Link::new(&config);
     checked.map_err(|error| {
         // Flags are called after the last part of the field.
@@ -148,7 +181,7 @@ fn config(args: &HoldArgs) -> Result<LinkConfig, Failure> {
     Ok(config)
 }
 
-fn open(text: &str, config: &LinkConfig, events: &Events) -> Result<Link, String> {
+fn open(text: &str, configs: &Configs, events: &Events) -> Result<Link, String> {
     let shown = safe_url(text);
     let refuse = |why: &str| format!("{shown}: {why}");
     let url = Url::parse(text)
@@ -156,7 +189,8 @@ fn open(text: &str, config: &LinkConfig, events: &Events) -> Result<Link, String
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("must not contain a user or a password"));
     }
-    let options = LinkOptions::new(shown.as_str()).config(*config).events(events.clone());
+    let options = LinkOptions::new(shown.as_str()).events(events.clone());
+    let asked = options.clone().config(configs.asked);
     let opened = match url.scheme() {
         "http" | "https" => {
             if url.query().is_some() {
@@ -165,15 +199,31 @@ fn open(text: &str, config: &LinkConfig, events: &Events) -> Result<Link, String
             let mut http = HttpConfig::new(url.as_str());
             http.health_path = url.path().into();
             let transport = HttpTransport::new(http).map_err(|_| refuse("cannot be held"))?;
-            Link::open(options, transport)
+            Link::open(asked, transport)
+        }
+        "ws" | "wss" => {
+            let mut config = WebSocketConfig::new(url.as_str());
+            config.allow_plain = configs.allow_plain;
+            config.validate().map_err(|error| refuse(&unfit(&url, &error)))?;
+            // What comes is thrown away, and nothing is sent but pings.
+            WebSocket::open(options.config(configs.pinged), config)
+                .map(|(socket, _)| socket.link().clone())
         }
         "tcp" => {
             let (Some(host), Some(port)) = (url.host_str(), url.port()) else {
                 return Err(refuse("needs a host and a port"));
             };
-            Link::open(options, TcpTransport::new(format!("{host}:{port}")))
+            Link::open(asked, TcpTransport::new(format!("{host}:{port}")))
         }
-        _ => return Err(refuse("allowed: http, https, tcp")),
+        _ => return Err(refuse("allowed: http, https, ws, wss, tcp")),
     };
     opened.map_err(|error| format!("{shown}: {error}"))
+}
+
+/// Why a WebSocket cannot be opened, in words of the command line.
+pub(super) fn unfit(url: &Url, error: &ConfigError) -> String {
+    if error.field == "url" && url.scheme() == "ws" && url.fragment().is_none() {
+        return "goes unprotected to another machine: use wss://, or say --allow-plain".into();
+    }
+    format!("{}: allowed: {}", error.field, error.allowed)
 }

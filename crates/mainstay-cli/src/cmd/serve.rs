@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use mainstay_server::config::{
-    Config, Environment, LogFormat, PLACES, Problems, Setting, Target, safe_url,
-};
+use mainstay_server::config::{Config, Environment, LogFormat, PLACES, Problems, Setting};
 use mainstay_server::{Ended, Handle, Server};
 use serde_json::json;
 
@@ -85,10 +83,7 @@ fn announce(config: &Config, server: &Server) {
         out::line(&setting_text(setting));
     }
     for link in &config.links {
-        let target = match &link.target {
-            Target::Http { url, .. } => safe_url(url),
-            Target::Tcp { address, .. } => format!("tcp://{address}"),
-        };
+        let target = link.target.shown();
         out::line(&format!("link {}: {target}", link.name));
     }
 }

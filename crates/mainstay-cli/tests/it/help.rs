@@ -2,10 +2,12 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 9] = [
+    let pages: [(&str, &[&str]); 11] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
+        ("help-ws.txt", &["ws", "--help"]),
+        ("help-fault.txt", &["fault", "--help"]),
         ("help-call.txt", &["call", "--help"]),
         ("help-config.txt", &["config", "--help"]),
         ("help-config-init.txt", &["config", "init", "--help"]),
@@ -50,7 +52,7 @@ fn mistakes_in_the_command_line_end_with_2() {
 fn completions_name_every_command() {
     let ended = run(&["completions", "bash"]);
     assert_eq!(ended.code, 0);
-    for name in ["serve", "hold", "call", "config"] {
+    for name in ["serve", "hold", "ws", "call", "fault", "config"] {
         assert!(ended.stdout.contains(name), "{name}");
     }
 }

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::peer::Peer;
 use crate::program::{Program, command, run};
 use crate::server::{Answer, Server};
 
@@ -58,6 +59,34 @@ fn events_are_json_when_asked() {
         (&"hold.summary".into(), &"CONNECTED".into())
     );
     assert_eq!(ended.code, 0);
+}
+
+#[test]
+fn a_websocket_is_held_over_a_restart() {
+    let peer = Peer::start();
+    let (address, url) = (peer.address, peer.url());
+    let mut program = hold(&[&url, "--json"]);
+    let is = |name: &'static str| {
+        move |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"] == name
+    };
+    program.line("connected", is("link.connected"));
+    drop(peer);
+    program.line("reconnecting", is("link.reconnecting"));
+    let _peer = Peer::at(address);
+    program.line("reconnected", is("link.reconnected"));
+    program.signal(Signal::INT);
+    let ended = program.end();
+    assert_eq!(ended.code, 0);
+    let summary: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["link"], url);
+    assert!(summary["total_reconnections"].as_u64() >= Some(1), "{summary}");
+}
+
+#[test]
+fn a_plain_websocket_to_another_machine_must_be_asked_for() {
+    let ended = run(&["hold", "ws://10.0.0.1:1/"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("use wss://, or say --allow-plain"), "{}", ended.stderr);
 }
 
 #[test]

@@ -5,9 +5,12 @@
 mod call;
 mod config;
 mod exec;
+mod fault;
 mod help;
 mod hold;
 mod nginx;
+mod peer;
 mod program;
 mod serve;
 mod server;
+mod ws;

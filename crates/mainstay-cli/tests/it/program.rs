@@ -103,6 +103,17 @@ impl Program {
         }
     }
 
+    /// Writes to its standard input, which must be piped.
+    pub(crate) fn write(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped and open");
+        stdin.write_all(text.as_bytes()).expect("it reads");
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     fn give_up(&mut self, what: &str, error: RecvTimeoutError) -> ! {
         self.seen.extend(self.stderr.try_iter());
         panic!("no {what}: {error}; it wrote:\n{}", self.seen.concat())

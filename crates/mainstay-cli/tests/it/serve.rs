@@ -6,6 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::peer::Peer;
 use crate::program::{PATIENCE, Program, ask, command, run};
 use crate::server::{Answer, Server};
 
@@ -80,6 +81,63 @@ fn links_are_held_and_shown() {
     assert_eq!(serving.get("/health")["status"], "degraded");
     serving.program.signal(Signal::TERM);
     assert_eq!(serving.program.end().code, 0);
+}
+
+#[test]
+fn a_websocket_is_held_counted_and_healed() {
+    let peer = Peer::start();
+    let address = peer.address;
+    let link = format!(
+        "[[link]]\nname = \"feed\"\nurl = \"{}\"\nsubprotocols = [\"chat.v1\"]\n\
+         token_env = \"TOKEN\"\n\
+         health = {{ interval = \"400ms\", timeout = \"400ms\" }}\n\
+         reconnect = {{ base = \"20ms\", cap = \"50ms\" }}\n",
+        peer.url()
+    );
+    let serving = serve(&link);
+    serving.until("/api/v1/links/feed", |link| {
+        link["state"] == "CONNECTED" && link["rtt"]["smoothed_us"].as_u64() > Some(0)
+    });
+    assert_eq!(peer.header("authorization"), Some(format!("Bearer {TOKEN}")));
+    assert_eq!(peer.header("sec-websocket-protocol").as_deref(), Some("chat.v1"));
+    peer.tell("tick");
+    let shown = serving.until("/api/v1/links/feed", |link| link["socket"]["received"] == 1);
+    assert_eq!(shown["socket"]["received_bytes"], 4);
+    assert_eq!((&shown["pool"], &shown["endpoints"]), (&Value::Null, &Value::Null));
+    let (_, metrics) = ask(&serving.address, "GET", "/metrics", None);
+    for line in [
+        "mainstay_link_up{link=\"feed\"} 1",
+        "mainstay_link_messages_received_total{link=\"feed\"} 1",
+        "mainstay_link_bytes_received_total{link=\"feed\"} 4",
+        "mainstay_link_messages_missed_total{link=\"feed\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    drop(peer);
+    serving.until("/api/v1/links/feed", |link| {
+        link["state"] == "RECONNECTING" && link["last_error"]["message"].is_string()
+    });
+    let _peer = Peer::at(address);
+    serving.until("/api/v1/links/feed", |link| {
+        link["stats"]["total_reconnections"].as_u64() >= Some(1)
+    });
+    serving.program.signal(Signal::TERM);
+    assert_eq!(serving.program.end().code, 0);
+}
+
+#[test]
+fn a_service_in_two_places_is_shown_with_both() {
+    let (one, two) = (Server::ok(), Server::ok());
+    let more = format!("more_urls = [\"{}\"]\n", two.url("/"));
+    let file = link("api", &one.url("/")).replace("policy", &(more + "policy"));
+    let serving = serve(&file);
+    serving.until("/api/v1/links/api", |link| link["state"] == "CONNECTED");
+    drop(one);
+    let shown = serving.until("/api/v1/links/api", |link| {
+        link["endpoints"][1]["current"] == true && link["state"] == "CONNECTED"
+    });
+    assert_eq!(shown["endpoints"][1]["url"], two.url("/"));
+    assert_eq!(shown["endpoints"][0]["current"], false);
 }
 
 #[test]

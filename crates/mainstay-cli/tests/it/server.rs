@@ -87,7 +87,7 @@ impl Drop for Server {
 }
 
 /// A connection that somebody made from that port meanwhile goes away soon.
-fn bind(address: SocketAddr) -> TcpListener {
+pub(crate) fn bind(address: SocketAddr) -> TcpListener {
     let end = Instant::now() + PATIENCE;
     loop {
         match TcpListener::bind(address) {

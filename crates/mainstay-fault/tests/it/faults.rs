@@ -55,6 +55,26 @@ async fn without_a_fault_bytes_pass_and_the_end_is_passed_on() {
 }
 
 #[tokio::test]
+async fn what_passes_is_counted_and_so_is_a_server_that_is_not_there() {
+    let proxy = echo().await;
+    let mut stream = connect(&proxy).await;
+    says(&mut stream, b"hello").await;
+    let stats = proxy.stats();
+    assert_eq!((stats.bytes_up, stats.bytes_down, stats.unreachable), (5, 5, 0));
+    proxy.set(Fault::black_hole());
+    stream.write_all(b"lost").await.unwrap();
+    is_silent(&mut stream).await;
+    assert_eq!(proxy.stats().bytes_up, 5, "what is swallowed is not passed on");
+
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = FaultProxy::start(gone).await.unwrap();
+    let mut stream = connect(&proxy).await;
+    let end = timeout(LONG, stream.read(&mut [0])).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(proxy.stats().unreachable, 1);
+}
+
+#[tokio::test]
 async fn refused_connections_are_refused_until_the_fault_is_lifted_on_the_same_port() {
     let proxy = echo().await;
     proxy.set(Fault { admission: Admission::Refuse, ..Fault::NONE });

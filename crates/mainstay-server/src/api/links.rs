@@ -3,8 +3,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use mainstay::clock;
+use mainstay::link::websocket::SocketStats;
 use mainstay::link::{
-    FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
+    EndpointView, FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub(super) struct LinkJson {
     stats: StatsJson,
     rtt: RttJson,
     pool: Option<PoolJson>,
+    endpoints: Option<Vec<EndpointJson>>,
+    socket: Option<SocketStats>,
     policy: Option<String>,
     breaker: Option<BreakerJson>,
 }
@@ -76,6 +79,29 @@ struct PoolJson {
     reused: u64,
     in_flight: u64,
     replaced: u64,
+}
+
+/// One of several places where a peer is.
+#[derive(Debug, Serialize)]
+struct EndpointJson {
+    url: String,
+    current: bool,
+    failures: u32,
+    ejected_ms: Option<u64>,
+    rtt_us: Option<u64>,
+}
+
+impl EndpointJson {
+    fn new((url, view): (String, EndpointView)) -> Self {
+        let now = clock::now();
+        Self {
+            url,
+            current: view.current,
+            failures: view.failures,
+            ejected_ms: view.ejected_until.map(|until| millis(until.since(now))),
+            rtt_us: view.rtt.map(micros),
+        }
+    }
 }
 
 impl StatsJson {
@@ -136,10 +162,18 @@ impl LinkJson {
             },
             stats: StatsJson::new(&stats),
             pool: held.pool().map(PoolJson::from),
+            endpoints: endpoints(held),
+            socket: held.socket(),
             policy: held.spec.policy.clone(),
             breaker: held.gate().and_then(|gate| BreakerJson::new(&gate)),
         }
     }
+}
+
+/// Where the link leads, when that is more than one place.
+fn endpoints(held: &Held) -> Option<Vec<EndpointJson>> {
+    let shown: Vec<_> = held.endpoints().into_iter().map(EndpointJson::new).collect();
+    (!shown.is_empty()).then_some(shown)
 }
 
 /// Every link.

@@ -58,12 +58,15 @@ pub(super) struct PolicySection {
 pub(super) struct LinkSection {
     pub(super) name: String,
     pub(super) url: Secret,
+    pub(super) more_urls: Vec<Secret>,
     pub(super) connect: Option<bool>,
     pub(super) policy: Option<String>,
     pub(super) preset: Option<String>,
     pub(super) health_path: Option<String>,
     pub(super) token_env: Option<String>,
     pub(super) probe: Option<String>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) allow_plain: Option<bool>,
     #[serde(with = "duration::option")]
     pub(super) dial_timeout: Option<Duration>,
     #[serde(with = "duration::option")]

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay::core::link::Link as Machine;
 use mainstay::core::policy::preset::PolicyConfig;
-use mainstay::link::{HttpConfig, HttpTransport, LinkConfig, LinkOverrides};
-use url::Url;
+use mainstay::link::{LinkConfig, LinkOverrides};
 
 use super::file::{File, LinkSection};
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
+use super::target::{self, Target};
 use super::{Environment, LINKS_MAX, policies};
 
 /// A link that the server holds.
@@ -28,41 +28,9 @@ pub struct LinkSpec {
     pub config: LinkConfig,
 }
 
-/// Where a link leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An HTTP service.
-    Http {
-        /// Its address, without credentials and query.
-        url: String,
-        /// The path of its health check.
-        health_path: String,
-    },
-    /// A TCP port.
-    Tcp {
-        /// Host and port.
-        address: String,
-        /// How it is asked whether it is well.
-        probe: Probe,
-    },
-}
-
-/// How a TCP peer is asked whether it is well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Probe {
-    /// By another connection. The default.
-    #[default]
-    Connect,
-    /// By a look at the one that is held.
-    Held,
-}
-
 pub(super) const NAME_ALLOWED: &str =
     "a name is allowed 1 to 64 letters, digits, hyphens and underscores";
-const URL_ALLOWED: &str = "is not shown because it may hold a secret, allowed: \
-                           http://host[:port], https://host[:port] or tcp://host:port, \
-                           without user, password, query or fragment";
-const LINK_PRESETS: &str = "default, chittyid_reconnect, streamotter";
+const LINK_PRESETS: &str = "default, websocket, chittyid_reconnect, streamotter";
 
 pub(super) fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -99,14 +67,14 @@ pub(super) fn build(
 }
 
 /// Where a link stands in the file.
-struct At<'a> {
-    document: &'a Document<'a>,
-    path: String,
-    label: String,
+pub(super) struct At<'a> {
+    pub(super) document: &'a Document<'a>,
+    pub(super) path: String,
+    pub(super) label: String,
 }
 
 impl At<'_> {
-    fn refuse(&self, field: &str, message: String, problems: &mut Problems) {
+    pub(super) fn refuse(&self, field: &str, message: String, problems: &mut Problems) {
         let (path, label) = (format!("{}.{field}", self.path), format!("{}.{field}", self.label));
         problems.add(self.document.problem(&path, &label, message));
     }
@@ -119,7 +87,7 @@ fn one(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Option<LinkSpec> {
-    let target = target(section, at, problems);
+    let target = target::read(section, at, problems);
     if let Some(policy) = &section.policy
         && !policies.contains_key(policy)
         && PolicyConfig::preset(policy).is_none()
@@ -148,8 +116,12 @@ fn one(
 }
 
 fn config(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option<LinkConfig> {
-    let base = match section.preset.as_deref().unwrap_or("default") {
+    // What suits a connection that tells by itself when it breaks does not suit one that is asked.
+    let is_websocket = target::is_websocket(section);
+    let usual = if is_websocket { "websocket" } else { "default" };
+    let base = match section.preset.as_deref().unwrap_or(usual) {
         "default" => LinkConfig::default(),
+        "websocket" => LinkConfig::websocket(),
         "chittyid_reconnect" => LinkConfig::chittyid_reconnect(),
         "streamotter" => LinkConfig::streamotter(),
         other => {
@@ -172,72 +144,4 @@ fn config(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option
         return None;
     }
     Some(config)
-}
-
-fn target(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option<Target> {
-    let target = read_target(section);
-    let http = matches!(target, Some(Target::Http { .. }));
-    let Some(target) = target else {
-        at.refuse("url", URL_ALLOWED.into(), problems);
-        return None;
-    };
-    if http && section.probe.is_some() {
-        at.refuse("probe", "is for tcp:// links only".into(), problems);
-    }
-    if !http && section.health_path.is_some() {
-        at.refuse("health_path", "is for http:// and https:// links only".into(), problems);
-    }
-    if !http && section.token_env.is_some() {
-        at.refuse("token_env", "is for http:// and https:// links only".into(), problems);
-    }
-    if let Some(path) = section.health_path.as_deref().filter(|path| !path.starts_with('/')) {
-        at.refuse(
-            "health_path",
-            format!("is {path:?}, allowed: a path such as \"/health\""),
-            problems,
-        );
-    }
-    if let Some(probe) = section.probe.as_deref().filter(|probe| parse_probe(probe).is_none()) {
-        at.refuse("probe", format!("is {probe:?}, allowed: connect, held"), problems);
-    }
-    Some(target)
-}
-
-fn read_target(section: &LinkSection) -> Option<Target> {
-    let url = Url::parse(section.url.expose()).ok()?;
-    let plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    let host = url.host_str().filter(|host| !host.is_empty() && plain)?;
-    if url.scheme() == "tcp" {
-        let probe = section.probe.as_deref().and_then(parse_probe).unwrap_or_default();
-        let bare = matches!(url.path(), "" | "/");
-        let port = url.port().filter(|_| bare)?;
-        return Some(Target::Tcp { address: format!("{host}:{port}"), probe });
-    }
-    let health_path = section.health_path.clone().unwrap_or_else(|| "/health".into());
-    HttpTransport::new(HttpConfig::new(url.as_str())).ok()?;
-    Some(Target::Http { url: url.to_string(), health_path })
-}
-
-fn parse_probe(text: &str) -> Option<Probe> {
-    match text {
-        "connect" => Some(Probe::Connect),
-        "held" => Some(Probe::Held),
-        _ => None,
-    }
-}
-
-/// `url` as it may be shown: without user, password, query and fragment.
-#[must_use]
-pub fn safe_url(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return "(no address)".into() };
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    if cleared.is_err() && !url.username().is_empty() {
-        return "(no address)".into();
-    }
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
 }

@@ -73,7 +73,23 @@ fn messages_name_file_line_field_value_and_what_is_allowed() {
         ),
         (
             "[[link]]\nname = \"a\"\nurl = \"tcp://h:1\"\ntoken_env = \"T\"",
-            "m.toml:4: link.a.token_env: is for http:// and https:// links only\nm.toml:4: link.a.token_env: names T, which the environment does not have",
+            "m.toml:4: link.a.token_env: is for http://, https://, ws:// and wss:// links only\nm.toml:4: link.a.token_env: names T, which the environment does not have",
+        ),
+        (
+            "[[link]]\nname = \"a\"\nurl = \"ws://h:1\"",
+            "m.toml:3: link.a.url: leads to another machine without protection, allowed: wss://, or ws:// with allow_plain = true",
+        ),
+        (
+            "[[link]]\nname = \"a\"\nurl = \"wss://h\"\nsubprotocols = [\"a b\"]",
+            "m.toml:4: link.a.subprotocols: is \"a b\", allowed: a token such as graphql-transport-ws",
+        ),
+        (
+            "[[link]]\nname = \"a\"\nurl = \"wss://h\"\nhealth_path = \"/x\"",
+            "m.toml:4: link.a.health_path: is for http:// and https:// links only",
+        ),
+        (
+            "[[link]]\nname = \"a\"\nurl = \"http://h\"\nallow_plain = true",
+            "m.toml:4: link.a.allow_plain: is for ws:// and wss:// links only",
         ),
     ];
     for (text, message) in cases {
@@ -96,6 +112,8 @@ fn secrets_are_in_no_message_and_in_no_debug_form() {
         "[server]\ntoken = [\"hush\"]",
         "[[link]]\nname = \"a\"\nurl = \"http://me:hush@h/\"",
         "[[link]]\nname = \"a\"\nurl = \"http://h/?key=hush\"",
+        "[[link]]\nname = \"a\"\nurl = \"wss://h/?key=hush\"",
+        "[[link]]\nname = \"a\"\nurl = \"http://h\"\nmore_urls = [\"http://me:hush@h/\"]",
         "[[link]]\nname = \"a\"\nurl = 123456",
     ];
     for text in texts {
@@ -173,4 +191,16 @@ fn a_link_is_its_preset_with_what_it_says_put_over_it() {
     assert_eq!((link.config.reconnect.attempts, link.config.health.down), (Some(9), 2));
     assert_eq!(link.config.reconnect.circuit, Some(mainstay::link::CircuitConfig::default()));
     assert_eq!(link.target, Target::Tcp { address: "h:1".into(), probe: Probe::Connect });
+}
+
+#[test]
+fn a_websocket_has_numbers_of_its_own_unless_it_names_others() {
+    let text = "[[link]]\nname = \"a\"\nurl = \"wss://h/feed\"\nsubprotocols = [\"v1\"]\n";
+    let link = &load(text).unwrap().links[0];
+    assert_eq!(link.config, mainstay::link::LinkConfig::websocket());
+    let (url, subprotocols) = ("wss://h/feed".to_owned(), vec!["v1".to_owned()]);
+    assert_eq!(link.target, Target::WebSocket { url, subprotocols, allow_plain: false });
+    let other = load(&(text.to_owned() + "preset = \"streamotter\"")).unwrap();
+    assert_eq!(other.links[0].config, mainstay::link::LinkConfig::streamotter());
+    assert!(load("[[link]]\nname = \"a\"\nurl = \"ws://h\"\nallow_plain = true").is_ok());
 }

@@ -2,19 +2,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use mainstay::gate::Gate;
+use mainstay::link::websocket::{Offer, Provider, SocketStats, WebSocket, WebSocketConfig};
 use mainstay::link::{
-    Bearer, HttpConfig, HttpTransport, Link, LinkManager, LinkOverrides, ManageError, PoolStats,
-    TcpProbe, TcpTransport,
+    Bearer, EndpointView, HttpConfig, HttpTransport, Link, LinkManager, LinkOverrides, ManageError,
+    PoolStats, TcpProbe, TcpTransport,
 };
 
 use super::ApplyError;
-use crate::config::{LinkSpec, Probe, Target};
+use crate::config::{LinkSpec, Probe, Secret, Target, safe_url};
 
 /// What belongs to a link beside its handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) spec: LinkSpec,
     http: Option<HttpTransport>,
+    socket: Option<WebSocket>,
     shared: Arc<Shared>,
 }
 
@@ -37,6 +39,20 @@ impl Held {
     /// What is known of its pool, when it is an HTTP link.
     pub(crate) fn pool(&self) -> Option<PoolStats> {
         self.http.as_ref().map(HttpTransport::pool)
+    }
+
+    /// Where it can be reached and what is known of each place, when there are several.
+    pub(crate) fn endpoints(&self) -> Vec<(String, EndpointView)> {
+        let places = self.http.as_ref().map(HttpTransport::endpoints).unwrap_or_default();
+        if places.len() < 2 {
+            return Vec::new();
+        }
+        places.into_iter().map(|(url, view)| (safe_url(url.as_str()), view)).collect()
+    }
+
+    /// What it has carried, when it is a WebSocket.
+    pub(crate) fn socket(&self) -> Option<SocketStats> {
+        self.socket.as_ref().map(WebSocket::stats)
     }
 
     pub(crate) fn last_error(&self) -> Option<LastError> {
@@ -71,24 +87,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Opens the link, disconnected.
 pub(super) fn open(manager: &LinkManager, spec: &LinkSpec) -> Result<(Link, Held), ApplyError> {
-    let (link, http) = match &spec.target {
-        Target::Http { url, health_path } => {
+    let (mut http, mut socket) = (None, None);
+    let link = match &spec.target {
+        Target::Http { url, more_urls, health_path } => {
             let mut config = HttpConfig::new(url);
+            config.more_urls.clone_from(more_urls);
             config.health_path.clone_from(health_path);
             config.bearer = spec.bearer.as_ref().map(|secret| Bearer::fixed(secret.expose()));
-            let http = HttpTransport::new(config).map_err(ApplyError::Config)?;
-            (add(manager, spec, http.clone())?, Some(http))
+            let transport = HttpTransport::new(config).map_err(ApplyError::Config)?;
+            http = Some(transport.clone());
+            add(manager, spec, transport)?
+        }
+        Target::WebSocket { url, subprotocols, allow_plain } => {
+            let mut config = WebSocketConfig::new(url);
+            config.subprotocols.clone_from(subprotocols);
+            config.allow_plain = *allow_plain;
+            config.provider = spec.bearer.clone().map(provider);
+            let opened = manager.add_websocket(&spec.name, LinkOverrides::default(), config);
+            // What comes is counted; nobody reads it.
+            let (opened, _) = opened.map_err(ApplyError::Manage)?;
+            socket.insert(opened).link().clone()
         }
         Target::Tcp { address, probe } => {
             let probe = match probe {
                 Probe::Connect => TcpProbe::Connect,
                 Probe::Held => TcpProbe::Held,
             };
-            (add(manager, spec, TcpTransport::new(address.as_str()).probed_by(probe))?, None)
+            add(manager, spec, TcpTransport::new(address.as_str()).probed_by(probe))?
         }
     };
     link.reconfigure(&spec.config).map_err(ApplyError::Config)?;
-    Ok((link, Held { spec: spec.clone(), http, shared: Arc::default() }))
+    Ok((link, Held { spec: spec.clone(), http, socket, shared: Arc::default() }))
+}
+
+/// Offers the same token every time.
+fn provider(token: Secret) -> Provider {
+    Provider::new(move |_| {
+        let token = Some(token.expose().to_owned());
+        std::future::ready(Ok(Offer { token, ..Offer::default() }))
+    })
 }
 
 fn add<T: mainstay::link::Transport>(

@@ -13,6 +13,8 @@ use super::event::LinkEvent;
 use super::handle::{Link, LinkOptions};
 use super::listener::{ListenError, Listener};
 use super::transport::Transport;
+#[cfg(feature = "websocket")]
+use super::websocket::{Incoming, WebSocket, WebSocketConfig};
 use crate::event::{Events, Kind};
 
 /// What a [`LinkManager`] is made of.
@@ -114,6 +116,43 @@ impl LinkManager {
         overrides: LinkOverrides,
         transport: T,
     ) -> Result<Link, ManageError> {
+        self.insert(name, overrides, |options| {
+            let link = Link::open(options, transport)?;
+            Ok((link.clone(), link))
+        })
+    }
+
+    /// Opens a WebSocket under `name`, and what will come over it. It is disconnected at first.
+    ///
+    /// The manager's common options hold for it too; [`LinkConfig::websocket`] has those that suit
+    /// WebSockets.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`] when the name is taken, the manager is full, or the options make no sense.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[cfg(feature = "websocket")]
+    pub fn add_websocket(
+        &self,
+        name: &str,
+        overrides: LinkOverrides,
+        config: WebSocketConfig,
+    ) -> Result<(WebSocket, Incoming), ManageError> {
+        self.insert(name, overrides, |options| {
+            let (socket, incoming) = WebSocket::open(options, config)?;
+            Ok((socket.link().clone(), (socket, incoming)))
+        })
+    }
+
+    fn insert<T>(
+        &self,
+        name: &str,
+        overrides: LinkOverrides,
+        open: impl FnOnce(LinkOptions) -> Result<(Link, T), ConfigError>,
+    ) -> Result<T, ManageError> {
         let mut book = self.book();
         if book.links.contains_key(name) {
             return Err(ManageError::Taken);
@@ -123,9 +162,9 @@ impl LinkManager {
         }
         let config = book.link.merged(&overrides);
         let options = LinkOptions::new(name).config(config).events(self.events.clone());
-        let link = Link::open(options, transport).map_err(ManageError::Config)?;
-        book.links.insert(name.into(), Managed { link: link.clone(), overrides });
-        Ok(link)
+        let (link, opened) = open(options).map_err(ManageError::Config)?;
+        book.links.insert(name.into(), Managed { link, overrides });
+        Ok(opened)
     }
 
     /// Takes a link under its roof that exists already: its name is kept, its events go where those

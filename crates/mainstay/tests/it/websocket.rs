@@ -1,5 +1,6 @@
 mod messages;
 mod peer;
+mod real;
 mod requests;
 mod scheduling;
 mod seed_003;

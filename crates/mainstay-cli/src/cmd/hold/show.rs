@@ -2,13 +2,13 @@
 
 use std::io;
 
-use jiff::{Timestamp, Unit};
 use mainstay::event::Event;
 use mainstay::link::{Link, LinkEvent};
 use serde_json::json;
 
-use super::row::{account, why, words};
+use super::row::account;
 use super::table::Table;
+use crate::cmd::words::{time, why, words};
 use crate::out;
 
 pub(super) enum Show {
@@ -94,10 +94,4 @@ impl Show {
             out::line(&format!("{name}: {state}{why}, {}", account(&stats)));
         }
     }
-}
-
-/// When it happened, as RFC 3339 in UTC.
-fn time(event: &Event) -> String {
-    let stamp = Timestamp::try_from(event.at).unwrap_or(Timestamp::UNIX_EPOCH);
-    format!("{:.3}", stamp.round(Unit::Millisecond).unwrap_or(stamp))
 }

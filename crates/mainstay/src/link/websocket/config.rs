@@ -11,6 +11,7 @@ use super::limiter::HandshakeLimiter;
 use super::opening::Handshake;
 use super::provide::Provider;
 use super::subscriptions::Subscriptions;
+use super::transport::WebSocketTransport;
 use crate::gate::{Gate, Gates, RegistryError};
 use crate::link::stream::{StreamConfig, Tls, TlsConfig};
 
@@ -211,6 +212,15 @@ impl WebSocketConfig {
         Self { url: url.into(), ..Self::default() }
     }
 
+    /// Checks everything that can be checked without connecting, as [`super::WebSocket::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        WebSocketTransport::new(self.clone(), None).map(drop)
+    }
+
     /// Checks what stands for itself.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         duration_from("provider_timeout", self.provider_timeout, MILLISECOND)?;
@@ -228,7 +238,7 @@ impl WebSocketConfig {
                 |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) {
                 let allowed = "a token such as graphql-transport-ws";
-                return Err(ConfigError::new("subprotocols", format!("{name:?}"), allowed));
+                return Err(ConfigError::new("subprotocols", name.as_str(), allowed));
             }
         }
         Ok(())

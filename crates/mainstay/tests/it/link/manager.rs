@@ -76,7 +76,7 @@ async fn the_four_callbacks_of_seed_003_are_called_in_order() {
     link.shutdown().await;
     let told = told.lock().unwrap().clone();
     let wanted =
-        ["reconnecting 1", "reconnecting 2", "reconnecting 3", "open", "reconnected", "closed"];
+        ["reconnecting 1", "reconnecting 2", "reconnecting 3", "open", "closed", "reconnected"];
     assert_eq!(told, wanted);
 }
 

@@ -21,6 +21,8 @@ pub struct Opening {
     config: Arc<Rules>,
     /// Which connection of its layer it is.
     connection: u64,
+    /// Which connection of its subscriptions it is.
+    greeting: u64,
 }
 
 /// What comes while a connection is being opened.
@@ -73,12 +75,17 @@ impl Opening {
         subprotocol: Option<String>,
         config: Arc<Rules>,
     ) -> Self {
-        Self { socket, subprotocol, config, connection: 0 }
+        Self { socket, subprotocol, config, connection: 0, greeting: 0 }
     }
 
-    /// The socket, and which connection of its layer it is.
-    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64) {
-        (self.socket, self.connection)
+    /// The socket, and which connection of its layer and of its subscriptions it is.
+    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64, u64) {
+        (self.socket, self.connection, self.greeting)
+    }
+
+    /// Names the connection to its subscriptions.
+    pub(super) const fn greeted_as(&mut self, greeting: u64) {
+        self.greeting = greeting;
     }
 
     /// Names the connection to its layer.

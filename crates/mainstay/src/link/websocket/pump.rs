@@ -37,6 +37,8 @@ pub(super) struct Pump {
     above: Option<Above>,
     /// What a layer has to say, for the moment.
     frames: Vec<Message>,
+    /// Which connection of the subscriptions it is.
+    greeting: u64,
     /// An earlier connection: what it still says comes before what this one says.
     old: Option<Old>,
     /// The last message given to the socket, and the last that was flushed.
@@ -103,7 +105,7 @@ impl Pump {
         layer: Option<Arc<dyn Layer>>,
         opening: Opening,
     ) -> Self {
-        let (socket, connection) = opening.into_parts();
+        let (socket, connection, greeting) = opening.into_parts();
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
             let tenth = mainstay_core::time::nanos(age) / 10;
@@ -116,6 +118,7 @@ impl Pump {
             socket,
             above: layer.map(|layer| Above { layer, connection }),
             frames: Vec::new(),
+            greeting,
             old: None,
             started: Seq(0),
             flushed: Seq(0),
@@ -135,6 +138,12 @@ impl Pump {
         let above = std::mem::replace(&mut self.above, new.above);
         // A connection that was still being drained has had its time.
         self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
+        if self.flushed < self.started {
+            // The earlier connection may still bring them out, but nobody will know.
+            self.line.uncertain(self.started);
+            self.flushed = self.started;
+        }
+        self.greeting = new.greeting;
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
         (self.timer, self.bye) = (None, Bye::Unsaid);
     }
@@ -245,9 +254,9 @@ impl Pump {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
             return Poll::Ready(Said::Over(error));
         }
-        let retry_at = self.config.subscriptions.deadline(context.waker());
+        let retry_at = self.config.subscriptions.deadline(self.greeting, context.waker());
         if retry_at.is_some_and(|at| at <= now) {
-            for message in self.config.subscriptions.due(now) {
+            for message in self.config.subscriptions.due(self.greeting, now) {
                 if let Err(broken) = self.socket.start_send(Frame::Message(message)) {
                     return Poll::Ready(self.over(broken));
                 }

@@ -14,7 +14,8 @@ use crate::clock;
 /// What is to be subscribed, for as long as the link lives: sent anew on every connection, before
 /// anything that waits in the outbox. A clone is the same set.
 ///
-/// What is removed while the link is down is not subscribed again. A subscription that the peer
+/// What is removed while the link is down is not subscribed again, and what is subscribed or removed
+/// while a connection is being made is not forgotten. A subscription that the peer
 /// refuses is tried again by itself, ever later, without touching the link.
 ///
 /// ```
@@ -31,20 +32,33 @@ pub struct Subscriptions(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    entries: Mutex<Vec<Entry>>,
-    /// Who sends what is to be tried again.
-    pump: Mutex<Option<Waker>>,
+    book: Mutex<Book>,
+}
+
+/// What only one may look at at a time.
+#[derive(Default)]
+struct Book {
+    entries: Vec<Entry>,
+    /// What is to be said about those that were removed, and over which connection alone.
+    farewells: Vec<(u64, Message)>,
+    /// The number of the newest connection. Numbers rise, so that whatever happens between greeting
+    /// a connection and serving it is known to have happened.
+    newest: u64,
+    /// Who sends what has come meanwhile.
+    pump: Option<Waker>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     key: Arc<str>,
     message: Message,
+    /// The connection over which it was sent last; 0: it is to be sent.
+    sent_over: u64,
     /// How often the peer has refused it in a row.
     refusals: u32,
     previous: Duration,
-    /// When it is tried again by itself.
-    retry_at: Option<Instant>,
+    /// Not to be sent before.
+    not_before: Option<Instant>,
 }
 
 /// The most subscriptions of one link. More want a protocol of their own.
@@ -61,117 +75,145 @@ const BACKOFF: BackoffConfig = BackoffConfig {
 };
 
 impl Subscriptions {
-    /// Subscribes with `message` on every connection from the next on. The same key again replaces
-    /// the message in its place. Says whether there was room.
-    ///
-    /// [`super::WebSocket::subscribe`] sends it over the present connection too.
+    /// Subscribes with `message`: now, if there is a connection, and on every later one before
+    /// anything else is sent. The same key again replaces the message in its place. Says whether
+    /// there was room.
     pub fn set(&self, key: &str, message: impl Into<Message>) -> bool {
         let message = message.into();
-        let mut entries = self.entries();
-        if let Some(entry) = entries.iter_mut().find(|entry| *entry.key == *key) {
-            entry.message = message;
-            (entry.refusals, entry.retry_at) = (0, None);
-            return true;
-        }
-        if entries.len() >= SUBSCRIPTIONS_MAX {
-            return false;
-        }
-        let entry = Entry {
+        let mut book = self.book();
+        let fresh = Entry {
             key: key.into(),
             message,
+            sent_over: 0,
             refusals: 0,
             previous: Duration::ZERO,
-            retry_at: None,
+            not_before: None,
         };
-        entries.push(entry);
+        if let Some(entry) = book.entries.iter_mut().find(|entry| *entry.key == *key) {
+            *entry = fresh;
+        } else if book.entries.len() < SUBSCRIPTIONS_MAX {
+            book.entries.push(fresh);
+        } else {
+            return false;
+        }
+        book.wake();
         true
     }
 
     /// Subscribes it no more.
     pub fn remove(&self, key: &str) {
-        let _was_there = self.take_out(key);
+        let _was_there = self.take_out(key, None);
     }
 
-    /// The same, and says whether it was there.
-    pub(super) fn take_out(&self, key: &str) -> bool {
-        let mut entries = self.entries();
-        let before = entries.len();
-        entries.retain(|entry| *entry.key != *key);
-        entries.len() < before
+    /// The same, says so with `farewell` to the peer that has it, and says whether it was there.
+    pub(super) fn take_out(&self, key: &str, farewell: Option<Message>) -> bool {
+        let mut book = self.book();
+        let Some(index) = book.entries.iter().position(|entry| *entry.key == *key) else {
+            return false;
+        };
+        let entry = book.entries.remove(index);
+        if let Some(farewell) = farewell
+            && entry.sent_over > 0
+            && book.farewells.len() < SUBSCRIPTIONS_MAX
+        {
+            book.farewells.push((entry.sent_over, farewell));
+            book.wake();
+        }
+        true
     }
 
     /// Subscribes nothing any more, such as at a logout.
     pub fn clear(&self) {
-        self.entries().clear();
+        self.book().entries.clear();
     }
 
     /// The peer refused it: it is sent again after a while, on this connection or the next. Answers
     /// after how long; none when there is no such subscription.
+    #[expect(clippy::must_use_candidate, reason = "the delay is for who wants to show it")]
     pub fn refused(&self, key: &str) -> Option<Duration> {
         let (now, bits) = (clock::now(), clock::draw());
-        let mut entries = self.entries();
-        let entry = entries.iter_mut().find(|entry| *entry.key == *key)?;
-        entry.refusals = entry.refusals.saturating_add(1);
         let backoff = Backoff::new(&BACKOFF).ok()?;
+        let mut book = self.book();
+        let entry = book.entries.iter_mut().find(|entry| *entry.key == *key)?;
+        entry.refusals = entry.refusals.saturating_add(1);
         let delay = backoff.delay(entry.refusals, entry.previous, Pressure::NONE, bits);
-        entry.previous = delay;
-        entry.retry_at = Some(now.after(delay));
-        drop(entries);
-        let pump = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner).take();
-        pump.into_iter().for_each(Waker::wake);
+        (entry.previous, entry.sent_over) = (delay, 0);
+        entry.not_before = Some(now.after(delay));
+        book.wake();
         Some(delay)
     }
 
     /// The peer accepted it: earlier refusals are forgotten.
     pub fn accepted(&self, key: &str) {
-        if let Some(entry) = self.entries().iter_mut().find(|entry| *entry.key == *key) {
-            (entry.refusals, entry.previous, entry.retry_at) = (0, Duration::ZERO, None);
+        if let Some(entry) = self.book().entries.iter_mut().find(|entry| *entry.key == *key) {
+            (entry.refusals, entry.previous, entry.not_before) = (0, Duration::ZERO, None);
         }
     }
 
     /// The keys, in the order of subscribing.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<str>> {
-        self.entries().iter().map(|entry| entry.key.clone()).collect()
+        self.book().entries.iter().map(|entry| entry.key.clone()).collect()
     }
 
-    /// What is to be sent on a new connection. Those that were refused wait for their time.
-    pub(super) fn all(&self, now: Instant) -> Vec<Message> {
-        let mut entries = self.entries();
-        let due = entries.iter_mut().filter(|entry| entry.retry_at.is_none_or(|at| at <= now));
+    /// A number for a new connection, and what is to be sent over it first. Those that were refused
+    /// wait for their time.
+    pub(super) fn greet(&self, now: Instant) -> (u64, Vec<Message>) {
+        let mut book = self.book();
+        book.newest += 1;
+        let number = book.newest;
+        (number, book.take_due(number, now))
+    }
+
+    /// What has come since `connection` was greeted and is to be said over it.
+    pub(super) fn due(&self, connection: u64, now: Instant) -> Vec<Message> {
+        let mut book = self.book();
+        let mut due = Vec::new();
+        // First: who was removed and set again is to be subscribed in the end.
+        book.farewells.retain(|(over, farewell)| {
+            if *over == connection {
+                due.push(farewell.clone());
+            }
+            // What was said over an earlier connection went with it.
+            *over > connection
+        });
+        due.extend(book.take_due(connection, now));
+        due
+    }
+
+    /// When something is to be said over `connection`; wakes `pump` when that changes.
+    pub(super) fn deadline(&self, connection: u64, pump: &Waker) -> Option<Instant> {
+        let mut book = self.book();
+        if !book.pump.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
+            book.pump = Some(pump.clone());
+        }
+        let at_once = Instant::from_nanos(0);
+        let farewell = book.farewells.iter().any(|(over, _)| *over <= connection);
+        let unsent = book.entries.iter().filter(|entry| entry.sent_over < connection);
+        let at = unsent.map(|entry| entry.not_before.unwrap_or(at_once)).min();
+        if farewell { Some(at_once) } else { at }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn take_due(&mut self, connection: u64, now: Instant) -> Vec<Message> {
+        let due = |entry: &&mut Entry| {
+            entry.sent_over < connection && entry.not_before.is_none_or(|at| at <= now)
+        };
+        let due = self.entries.iter_mut().filter(due);
         due.map(|entry| {
-            entry.retry_at = None;
+            (entry.sent_over, entry.not_before) = (connection, None);
             entry.message.clone()
         })
         .collect()
     }
 
-    /// When something is to be tried again; wakes `pump` when that changes.
-    pub(super) fn deadline(&self, pump: &Waker) -> Option<Instant> {
-        let entries = self.entries();
-        if entries.is_empty() {
-            return None;
-        }
-        let mut slot = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner);
-        if !slot.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
-            *slot = Some(pump.clone());
-        }
-        entries.iter().filter_map(|entry| entry.retry_at).min()
-    }
-
-    /// What is to be tried again now.
-    pub(super) fn due(&self, now: Instant) -> Vec<Message> {
-        let mut entries = self.entries();
-        let due = entries.iter_mut().filter(|entry| entry.retry_at.is_some_and(|at| at <= now));
-        due.map(|entry| {
-            entry.retry_at = None;
-            entry.message.clone()
-        })
-        .collect()
-    }
-
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wake(&mut self) {
+        self.pump.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -179,5 +221,87 @@ impl fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is sent may hold secrets.
         f.debug_set().entries(self.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn texts(messages: &[Message]) -> Vec<&str> {
+        messages.iter().filter_map(Message::as_text).collect()
+    }
+
+    #[test]
+    fn w32_what_is_subscribed_while_a_connection_is_greeted_is_sent_over_it() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a"));
+        let (first, greeting) = wanted.greet(at(0));
+        assert_eq!(texts(&greeting), ["+a"]);
+        assert!(wanted.set("b", "+b"));
+        assert_eq!(wanted.deadline(first, Waker::noop()), Some(at(0)));
+        assert_eq!(texts(&wanted.due(first, at(1))), ["+b"]);
+        assert_eq!(wanted.deadline(first, Waker::noop()), None);
+        assert!(wanted.due(first, at(2)).is_empty(), "once");
+    }
+
+    #[test]
+    fn w32_what_is_removed_while_a_connection_is_greeted_is_said_over_it_alone() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a") && wanted.set("b", "+b"));
+        let (first, _) = wanted.greet(at(0));
+        assert!(wanted.take_out("a", Some("-a".into())));
+        assert!(!wanted.take_out("a", Some("-a".into())));
+        assert_eq!(texts(&wanted.due(first, at(1))), ["-a"]);
+        assert!(wanted.take_out("b", Some("-b".into())));
+        assert!(wanted.set("a", "+a again"));
+        assert!(wanted.take_out("a", Some("-a again".into())), "before it was sent");
+        let (second, greeting) = wanted.greet(at(2));
+        assert!(greeting.is_empty(), "what is not wanted is not subscribed again");
+        assert!(wanted.due(second, at(3)).is_empty(), "the next connection never had it");
+    }
+
+    #[test]
+    fn w32_who_leaves_and_comes_back_stays() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a"));
+        let (first, _) = wanted.greet(at(0));
+        assert!(wanted.take_out("a", Some("-a".into())));
+        assert!(wanted.set("a", "+a"));
+        assert_eq!(texts(&wanted.due(first, at(1))), ["-a", "+a"]);
+    }
+
+    #[test]
+    fn w43_what_comes_during_a_migration_reaches_both_connections_once() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a"));
+        let (old, _) = wanted.greet(at(0));
+        let (new, greeting) = wanted.greet(at(1));
+        assert_eq!(texts(&greeting), ["+a"]);
+        assert!(wanted.due(old, at(2)).is_empty(), "the old one has it already");
+        assert!(wanted.set("b", "+b"));
+        assert_eq!(texts(&wanted.due(old, at(3))), ["+b"]);
+        assert_eq!(texts(&wanted.due(new, at(4))), ["+b"]);
+    }
+
+    #[test]
+    fn w32_a_refusal_backs_off_by_itself_and_an_acceptance_forgives() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a"));
+        let (first, _) = wanted.greet(at(0));
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            longest = longest.max(wanted.refused("a").unwrap());
+            let due = wanted.deadline(first, Waker::noop()).unwrap();
+            assert_eq!(wanted.due(first, due).len(), 1);
+        }
+        assert!(longest > Duration::from_secs(1) && longest <= Duration::from_secs(60));
+        wanted.accepted("a");
+        assert!(wanted.refused("a").unwrap() <= Duration::from_secs(1));
+        assert_eq!(wanted.refused("b"), None);
     }
 }

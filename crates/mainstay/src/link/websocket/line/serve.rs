@@ -22,6 +22,12 @@ impl Line {
         }
     }
 
+    /// Whether the messages up to `started` get out will not be known.
+    pub(in crate::link::websocket) fn uncertain(&self, started: Seq) {
+        self.lock().receipts.unknown(started);
+        self.settled.notify_waiters();
+    }
+
     /// The connection is gone; what was written up to `started` and not flushed is unknown.
     pub(in crate::link::websocket) fn lost(&self, started: Seq) {
         let asker = {

@@ -113,6 +113,16 @@ impl Report {
             );
             targets.push((what, ours <= 1.10 * bare));
         }
+        let allocations = |row: &str| {
+            self.figure("websocket echo, 64 B, window 16", row).map(|figure| figure.allocations)
+        };
+        let bare = allocations("bare tokio-tungstenite, small buffers");
+        if let (Some(ours), Some(bare)) = (allocations("mainstay link"), bare) {
+            // 256 messages there and back.
+            let each = (ours - bare) / 512.0;
+            let what = format!("allocations of a link per message beside the payload: {each:.3}");
+            targets.push((what, each <= 0.01));
+        }
         let idle = "mainstay, an idle websocket link, beside its TCP stream";
         if let Some((_, bytes)) = self.sizes.iter().find(|(name, _)| name == idle) {
             targets.push((format!("an idle link ≤ 6144 B: {bytes}"), *bytes <= 6_144));

@@ -147,13 +147,22 @@ impl Pump {
     /// Serves until there is something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
         let now = clock::now();
+        let said = self.serve(now, context);
+        // Told at once: later it would seem to have come later, and could answer a ping that was
+        // sent meanwhile.
+        if self.socket.take_heard() {
+            self.line.hear(now);
+        }
+        said
+    }
+
+    fn serve(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<Said> {
         if self.above.as_ref().is_some_and(|a| !a.layer.is_current(a.connection)) {
             // The later one did not come to serve: this one is mute, and nobody would notice.
             let error = DialError::new(Outcome::TRANSIENT, "another connection took over");
             return Poll::Ready(Said::Over(error));
         }
-        let heard = self.socket.take_heard();
-        let (ping, owes_calls) = self.line.turn(now, heard);
+        let (ping, owes_calls) = self.line.turn(now);
         if owes_calls {
             // Nothing is kept that could be too much.
             let _kept: Result<(), TooSlow> = self.line.deliver(&mut self.arrived, 0);
@@ -457,3 +466,6 @@ fn leave(socket: &mut dyn Socket, (code, reason): (u16, &'static str), context: 
         drop(socket.poll_flush(context));
     }
 }
+
+#[cfg(test)]
+mod tests;

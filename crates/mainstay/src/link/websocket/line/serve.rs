@@ -74,23 +74,21 @@ impl Line {
 
     /// Begins a turn of the pump: answers which ping is wanted, and whether messages wait for somebody
     /// who has come to want to be called.
-    pub(in crate::link::websocket) fn turn(
-        &self,
-        now: Instant,
-        heard: bool,
-    ) -> (Option<u64>, bool) {
+    pub(in crate::link::websocket) fn turn(&self, now: Instant) -> (Option<u64>, bool) {
         let mut inner = self.lock();
         inner.now = now;
         inner.expire(now);
-        if heard {
-            inner.heard = Some(now);
-        }
         let owes = inner.inbound.call.is_some() && !inner.inbound.queue.is_empty();
         if inner.ping.state != PingState::Wanted {
             return (None, owes);
         }
         inner.ping.state = PingState::Sent;
         (Some(inner.ping.nonce), owes)
+    }
+
+    /// Bytes came from the peer.
+    pub(in crate::link::websocket) fn hear(&self, now: Instant) {
+        self.lock().heard = Some(now);
     }
 
     /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the

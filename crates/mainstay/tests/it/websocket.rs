@@ -1,3 +1,4 @@
+mod dead;
 mod messages;
 mod peer;
 mod real;

@@ -61,12 +61,14 @@ impl Line {
 
     /// The link is over.
     pub(in crate::link::websocket) fn stop(&self) {
-        let reader = {
+        let (reader, call) = {
             let mut inner = self.lock();
             inner.phase = Phase::Stopped;
             inner.throw_away();
-            inner.inbound.reader.take()
+            (inner.inbound.reader.take(), inner.inbound.call.take())
         };
+        // It may hold a handle of this very link: neither would ever go.
+        drop(call);
         reader.into_iter().for_each(Waker::wake);
         self.settled.notify_waiters();
         self.room.notify_waiters();

@@ -11,6 +11,7 @@ use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
 use super::message::{Message, Utf8Bytes};
 use super::socket::{Frame, Socket};
+use super::unpanicked::unpanicked;
 use crate::link::transport::DialError;
 
 /// A connection whose upgrade is done, in the hands of the application's [`Handshake`]: nobody else
@@ -62,8 +63,11 @@ impl Handshake {
         Self(Arc::new(move |opening| Box::pin(shake(opening))))
     }
 
-    pub(super) fn shake(&self, opening: Opening) -> Shaken {
-        (self.0)(opening)
+    pub(super) async fn shake(&self, opening: Opening) -> Result<Opening, DialError> {
+        unpanicked(|| (self.0)(opening)).await.unwrap_or_else(|panicked| {
+            let what = "the application's handshake failed";
+            Err(DialError::new(Outcome::TRANSIENT, what).because(panicked))
+        })
     }
 }
 

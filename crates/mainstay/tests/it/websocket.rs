@@ -1,4 +1,7 @@
+mod callbacks;
+mod credentials;
 mod dead;
+mod leaks;
 mod messages;
 mod peer;
 mod real;

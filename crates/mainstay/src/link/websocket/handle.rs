@@ -185,30 +185,15 @@ impl WebSocket {
     }
 
     /// Subscribes with `message`: now, if there is a connection, and on every later one before
-    /// anything else is sent. Says whether there was room.
+    /// anything else is sent. It goes before messages that wait. Says whether there was room.
     pub fn subscribe(&self, key: &str, message: impl Into<Message>) -> bool {
-        let message = message.into();
-        if !self.subscriptions.set(key, message.clone()) {
-            return false;
-        }
-        if self.link.view().healthy {
-            // If it does not get through, the next connection begins with it.
-            drop(self.try_send(message));
-        }
-        true
+        self.subscriptions.set(key, message)
     }
 
-    /// Subscribes `key` no more, and says so with `message` if there is a connection to say it over.
-    /// Says whether it was subscribed.
+    /// Subscribes `key` no more, and says so with `message` if there is a connection that was told of
+    /// it. Says whether it was subscribed.
     pub fn unsubscribe(&self, key: &str, message: Option<Message>) -> bool {
-        let was = self.subscriptions.take_out(key);
-        if let Some(message) = message
-            && self.link.view().healthy
-        {
-            // A connection that is lost has forgotten the subscription by itself.
-            drop(self.try_send(message));
-        }
-        was
+        self.subscriptions.take_out(key, message)
     }
 
     /// What is subscribed.

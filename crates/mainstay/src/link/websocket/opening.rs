@@ -22,6 +22,8 @@ pub struct Opening {
     config: Arc<Rules>,
     /// Which connection of its layer it is.
     connection: u64,
+    /// The last change of the subscriptions that it was told.
+    pub(super) subscribed: u64,
 }
 
 /// What comes while a connection is being opened.
@@ -77,7 +79,7 @@ impl Opening {
         subprotocol: Option<String>,
         config: Arc<Rules>,
     ) -> Self {
-        Self { socket, subprotocol, config, connection: 0 }
+        Self { socket, subprotocol, config, connection: 0, subscribed: 0 }
     }
 
     /// The socket, and which connection of its layer it is.

@@ -53,6 +53,8 @@ pub(super) struct Pump {
     asked_to_return: bool,
     /// Messages on their way to the application; empty between turns.
     arrived: VecDeque<Message>,
+    /// The last change of the subscriptions that this connection was told.
+    subscribed: u64,
 }
 
 /// The layer above a connection, and which of its connections that is.
@@ -103,6 +105,7 @@ impl Pump {
         layer: Option<Arc<dyn Layer>>,
         opening: Opening,
     ) -> Self {
+        let subscribed = opening.subscribed;
         let (socket, connection) = opening.into_parts();
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
@@ -126,6 +129,7 @@ impl Pump {
             bye: Bye::Unsaid,
             asked_to_return: false,
             arrived: VecDeque::new(),
+            subscribed,
         }
     }
 
@@ -136,7 +140,7 @@ impl Pump {
         // A connection that was still being drained has had its time.
         self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
-        (self.timer, self.bye) = (None, Bye::Unsaid);
+        (self.timer, self.bye, self.subscribed) = (None, Bye::Unsaid, new.subscribed);
     }
 
     /// When a better endpoint is to be tried.
@@ -255,11 +259,12 @@ impl Pump {
             return Poll::Ready(Said::Over(error));
         }
         let retry_at = self.config.subscriptions.deadline(context.waker());
-        if retry_at.is_some_and(|at| at <= now) {
-            for message in self.config.subscriptions.due(now) {
-                if let Err(broken) = self.socket.start_send(Frame::Message(message)) {
-                    return Poll::Ready(self.over(broken));
-                }
+        let due = retry_at.is_some_and(|at| at <= now);
+        if due || (self.above.is_none() && self.config.subscriptions.changed_since(self.subscribed))
+        {
+            let again = if due { self.config.subscriptions.due(now) } else { Vec::new() };
+            if let Err(broken) = self.say(again) {
+                return Poll::Ready(self.over(broken));
             }
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -295,7 +300,7 @@ impl Pump {
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
-        let layered = self.write_frames(now, context)?;
+        let layered = self.write_frames(now, context)? | self.write_subscriptions(now)?;
         let Self { line, socket, started, .. } = self;
         let count = line.take(BATCH, context, |seq, message| {
             // It is taken: if the socket breaks at it, it is unknown.
@@ -318,6 +323,28 @@ impl Pump {
             self.socket.start_send(Frame::Message(message))?;
         }
         Ok(true)
+    }
+
+    /// Gives the socket what has changed in the subscriptions; says whether that was anything.
+    fn write_subscriptions(&mut self, now: Instant) -> Result<bool, Broken> {
+        let subscriptions = &self.config.subscriptions;
+        if self.above.is_some() || !subscriptions.changed_since(self.subscribed) {
+            return Ok(false);
+        }
+        let (changes, told) = subscriptions.changes(now, self.subscribed);
+        self.subscribed = told;
+        self.say(changes)
+    }
+
+    /// Gives the socket messages that are nobody's to wait for; says whether there were any.
+    fn say(&mut self, messages: Vec<Message>) -> Result<bool, Broken> {
+        let bytes = messages.iter().map(|message| message.len() as u64).sum();
+        self.line.carried((messages.len() as u64, bytes), (0, 0));
+        let any = !messages.is_empty();
+        for message in messages {
+            self.socket.start_send(Frame::Message(message))?;
+        }
+        Ok(any)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {

@@ -88,7 +88,8 @@ impl WebSocketTransport {
             Some(handshake) => handshake.shake(opening).await?,
             None => opening,
         };
-        let wanted = self.config.subscriptions.all(clock::now());
+        let (wanted, subscribed) = self.config.subscriptions.all(clock::now());
+        opening.subscribed = subscribed;
         if !wanted.is_empty() {
             for message in wanted {
                 opening.feed(message).await?;

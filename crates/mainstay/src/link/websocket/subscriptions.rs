@@ -1,4 +1,6 @@
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -31,15 +33,38 @@ pub struct Subscriptions(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    entries: Mutex<Vec<Entry>>,
-    /// Who sends what is to be tried again.
+    book: Mutex<Book>,
+    /// The revision of the book, to be looked at without a lock.
+    latest: AtomicU64,
+    /// Who says what has changed or is to be tried again.
     pump: Mutex<Option<Waker>>,
+}
+
+/// What is subscribed, and what has changed. Each change has a number: a connection knows up to
+/// which it was told, so that one made beside another is told what only the other has heard.
+#[derive(Default)]
+struct Book {
+    entries: Vec<Entry>,
+    farewells: VecDeque<Farewell>,
+    revision: u64,
+    /// What the newest connection was told when it was made.
+    greeted: u64,
+}
+
+/// What is to be said to a connection that was told of it and not of its end.
+struct Farewell {
+    added: u64,
+    removed: u64,
+    message: Message,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     key: Arc<str>,
     message: Message,
+    /// The change that brought it, and the last that changed it.
+    added: u64,
+    changed: u64,
     /// How often the peer has refused it in a row.
     refusals: u32,
     previous: Duration,
@@ -61,70 +86,86 @@ const BACKOFF: BackoffConfig = BackoffConfig {
 };
 
 impl Subscriptions {
-    /// Subscribes with `message` on every connection from the next on. The same key again replaces
-    /// the message in its place. Says whether there was room.
-    ///
-    /// [`super::WebSocket::subscribe`] sends it over the present connection too.
+    /// Subscribes with `message`: now, if there is a connection, and on every later one. The same key
+    /// again replaces the message in its place. Says whether there was room.
     pub fn set(&self, key: &str, message: impl Into<Message>) -> bool {
         let message = message.into();
-        let mut entries = self.entries();
-        if let Some(entry) = entries.iter_mut().find(|entry| *entry.key == *key) {
-            entry.message = message;
-            (entry.refusals, entry.retry_at) = (0, None);
-            return true;
+        {
+            let mut book = self.book();
+            let revision = book.revision + 1;
+            if let Some(entry) = book.entries.iter_mut().find(|entry| *entry.key == *key) {
+                (entry.message, entry.changed) = (message, revision);
+                (entry.refusals, entry.retry_at) = (0, None);
+            } else if book.entries.len() >= SUBSCRIPTIONS_MAX {
+                return false;
+            } else {
+                let entry = Entry {
+                    key: key.into(),
+                    message,
+                    added: revision,
+                    changed: revision,
+                    refusals: 0,
+                    previous: Duration::ZERO,
+                    retry_at: None,
+                };
+                book.entries.push(entry);
+            }
+            self.revise(&mut book);
         }
-        if entries.len() >= SUBSCRIPTIONS_MAX {
-            return false;
-        }
-        let entry = Entry {
-            key: key.into(),
-            message,
-            refusals: 0,
-            previous: Duration::ZERO,
-            retry_at: None,
-        };
-        entries.push(entry);
+        self.call();
         true
     }
 
     /// Subscribes it no more.
     pub fn remove(&self, key: &str) {
-        let _was_there = self.take_out(key);
+        let _was_there = self.take_out(key, None);
     }
 
-    /// The same, and says whether it was there.
-    pub(super) fn take_out(&self, key: &str) -> bool {
-        let mut entries = self.entries();
-        let before = entries.len();
-        entries.retain(|entry| *entry.key != *key);
-        entries.len() < before
+    /// The same, and says so with `farewell` to a connection that was told of it; answers whether it
+    /// was there.
+    pub(super) fn take_out(&self, key: &str, farewell: Option<Message>) -> bool {
+        {
+            let mut book = self.book();
+            let at = book.entries.iter().position(|entry| *entry.key == *key);
+            let Some(entry) = at.map(|at| book.entries.remove(at)) else { return false };
+            // One that waits to be tried again is not subscribed.
+            if let (Some(message), None) = (farewell, entry.retry_at) {
+                let (added, removed) = (entry.added, book.revision + 1);
+                if book.farewells.len() == SUBSCRIPTIONS_MAX {
+                    drop(book.farewells.pop_front());
+                }
+                book.farewells.push_back(Farewell { added, removed, message });
+            }
+            self.revise(&mut book);
+        }
+        self.call();
+        true
     }
 
     /// Subscribes nothing any more, such as at a logout.
     pub fn clear(&self) {
-        self.entries().clear();
+        self.book().entries.clear();
     }
 
     /// The peer refused it: it is sent again after a while, on this connection or the next. Answers
     /// after how long; none when there is no such subscription.
     pub fn refused(&self, key: &str) -> Option<Duration> {
         let (now, bits) = (clock::now(), clock::draw());
-        let mut entries = self.entries();
-        let entry = entries.iter_mut().find(|entry| *entry.key == *key)?;
+        let mut book = self.book();
+        let entry = book.entries.iter_mut().find(|entry| *entry.key == *key)?;
         entry.refusals = entry.refusals.saturating_add(1);
         let backoff = Backoff::new(&BACKOFF).ok()?;
         let delay = backoff.delay(entry.refusals, entry.previous, Pressure::NONE, bits);
         entry.previous = delay;
         entry.retry_at = Some(now.after(delay));
-        drop(entries);
-        let pump = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner).take();
-        pump.into_iter().for_each(Waker::wake);
+        drop(book);
+        self.call();
         Some(delay)
     }
 
     /// The peer accepted it: earlier refusals are forgotten.
     pub fn accepted(&self, key: &str) {
-        if let Some(entry) = self.entries().iter_mut().find(|entry| *entry.key == *key) {
+        if let Some(entry) = self.book().entries.iter_mut().find(|entry| *entry.key == *key) {
             (entry.refusals, entry.previous, entry.retry_at) = (0, Duration::ZERO, None);
         }
     }
@@ -132,46 +173,89 @@ impl Subscriptions {
     /// The keys, in the order of subscribing.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<str>> {
-        self.entries().iter().map(|entry| entry.key.clone()).collect()
+        self.book().entries.iter().map(|entry| entry.key.clone()).collect()
     }
 
-    /// What is to be sent on a new connection. Those that were refused wait for their time.
-    pub(super) fn all(&self, now: Instant) -> Vec<Message> {
-        let mut entries = self.entries();
-        let due = entries.iter_mut().filter(|entry| entry.retry_at.is_none_or(|at| at <= now));
-        due.map(|entry| {
-            entry.retry_at = None;
-            entry.message.clone()
-        })
-        .collect()
+    /// What is to be said on a new connection, and the number of the last change in it. Those that
+    /// were refused wait for their time.
+    pub(super) fn all(&self, now: Instant) -> (Vec<Message>, u64) {
+        let mut book = self.book();
+        book.greeted = book.revision;
+        let due = book.entries.iter_mut().filter(|entry| entry.is_due(now));
+        let messages = due.map(Entry::say).collect();
+        (messages, book.revision)
     }
 
-    /// When something is to be tried again; wakes `pump` when that changes.
+    /// Whether anything has changed since the change numbered `told`.
+    pub(super) fn changed_since(&self, told: u64) -> bool {
+        self.0.latest.load(Ordering::Acquire) > told
+    }
+
+    /// What is to be said to a connection that was told all up to `told`, in the order in which it
+    /// changed, and the number of the last change in it.
+    pub(super) fn changes(&self, now: Instant, told: u64) -> (Vec<Message>, u64) {
+        let mut book = self.book();
+        let farewells = book.farewells.iter();
+        let farewells = farewells.filter(|farewell| farewell.is_for(told));
+        let mut changes: Vec<(u64, Message)> =
+            farewells.map(|farewell| (farewell.removed, farewell.message.clone())).collect();
+        let new = book.entries.iter_mut().filter(|entry| entry.changed > told);
+        changes.extend(new.filter(|e| e.is_due(now)).map(|entry| (entry.changed, entry.say())));
+        changes.sort_by_key(|(change, _)| *change);
+        // A connection that is being made beside this one may still have to hear of it.
+        let greeted = book.greeted;
+        book.farewells.retain(|farewell| farewell.is_for(greeted));
+        (changes.into_iter().map(|(_, message)| message).collect(), book.revision)
+    }
+
+    /// When something is to be tried again; wakes `pump` when that or anything else changes.
     pub(super) fn deadline(&self, pump: &Waker) -> Option<Instant> {
-        let entries = self.entries();
-        if entries.is_empty() {
-            return None;
-        }
         let mut slot = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner);
         if !slot.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
             *slot = Some(pump.clone());
         }
-        entries.iter().filter_map(|entry| entry.retry_at).min()
+        drop(slot);
+        self.book().entries.iter().filter_map(|entry| entry.retry_at).min()
     }
 
     /// What is to be tried again now.
     pub(super) fn due(&self, now: Instant) -> Vec<Message> {
-        let mut entries = self.entries();
-        let due = entries.iter_mut().filter(|entry| entry.retry_at.is_some_and(|at| at <= now));
-        due.map(|entry| {
-            entry.retry_at = None;
-            entry.message.clone()
-        })
-        .collect()
+        let mut book = self.book();
+        let waiting = book.entries.iter_mut().filter(|entry| entry.retry_at.is_some());
+        waiting.filter(|entry| entry.is_due(now)).map(Entry::say).collect()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn revise(&self, book: &mut Book) {
+        book.revision += 1;
+        self.0.latest.store(book.revision, Ordering::Release);
+    }
+
+    /// Wakes the pump.
+    fn call(&self) {
+        let pump = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner).take();
+        pump.into_iter().for_each(Waker::wake);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn is_due(&self, now: Instant) -> bool {
+        self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    fn say(&mut self) -> Message {
+        self.retry_at = None;
+        self.message.clone()
+    }
+}
+
+impl Farewell {
+    /// Whether a connection that was told all up to `told` has heard of it, and not of its end.
+    const fn is_for(&self, told: u64) -> bool {
+        self.added <= told && told < self.removed
     }
 }
 
@@ -179,5 +263,50 @@ impl fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is sent may hold secrets.
         f.debug_set().entries(self.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(messages: &[Message]) -> Vec<&str> {
+        messages.iter().filter_map(Message::as_text).collect()
+    }
+
+    #[test]
+    fn w32_a_connection_hears_what_changed_since_it_was_greeted_and_nothing_else() {
+        let (wanted, now) = (Subscriptions::default(), Instant::from_millis(0));
+        for key in ["a", "b", "c"] {
+            assert!(wanted.set(key, format!("+{key}")));
+        }
+        let (greeting, told) = wanted.all(now);
+        assert_eq!(texts(&greeting), ["+a", "+b", "+c"]);
+        assert!(!wanted.changed_since(told));
+        // While the greeting is on its way.
+        assert!(wanted.take_out("a", Some("-a".into())));
+        assert!(wanted.set("d", "+d"));
+        assert!(wanted.set("e", "+e"));
+        assert!(wanted.take_out("e", Some("-e".into())));
+        assert!(wanted.take_out("b", Some("-b".into())) && wanted.set("b", "+b2"));
+        assert!(wanted.changed_since(told));
+        let (changes, told) = wanted.changes(now, told);
+        assert_eq!(texts(&changes), ["-a", "+d", "-b", "+b2"], "not what came and went");
+        assert!(!wanted.changed_since(told));
+        assert_eq!(wanted.changes(now, told).0, []);
+    }
+
+    #[test]
+    fn w32_a_connection_that_takes_over_hears_what_only_the_other_was_told() {
+        let (wanted, now) = (Subscriptions::default(), Instant::from_millis(0));
+        assert!(wanted.set("a", "+a") && wanted.set("b", "+b"));
+        let (_, serving) = wanted.all(now);
+        let (_, standby) = wanted.all(now);
+        assert!(wanted.set("c", "+c") && wanted.take_out("a", Some("-a".into())));
+        let (changes, serving) = wanted.changes(now, serving);
+        assert_eq!(texts(&changes), ["+c", "-a"]);
+        assert!(wanted.take_out("c", Some("-c".into())));
+        assert_eq!(texts(&wanted.changes(now, serving).0), ["-c"]);
+        assert_eq!(texts(&wanted.changes(now, standby).0), ["-a"]);
     }
 }

@@ -1,4 +1,6 @@
+mod buffers;
 mod callbacks;
+mod closing;
 mod credentials;
 mod dead;
 mod leaks;
@@ -8,6 +10,7 @@ mod real;
 mod requests;
 mod scheduling;
 mod seed_003;
+mod slow;
 
 use std::time::Duration;
 

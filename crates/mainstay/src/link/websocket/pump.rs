@@ -205,6 +205,7 @@ impl Pump {
     /// Says goodbye once all is written, and waits for the peer's.
     pub(super) fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = clock::now();
+        self.drain_old(now, context);
         // It is closing: an error only says that it is closed.
         if self.bye == Bye::Unsaid {
             self.above.iter().for_each(|above| above.layer.closing(above.connection));

@@ -1,3 +1,4 @@
+mod attempts;
 mod buffers;
 mod callbacks;
 mod closing;
@@ -5,6 +6,7 @@ mod credentials;
 mod dead;
 mod leaks;
 mod messages;
+mod moving;
 mod peer;
 mod real;
 mod requests;

@@ -149,6 +149,7 @@ impl Subscriptions {
 
     /// The peer refused it: it is sent again after a while, on this connection or the next. Answers
     /// after how long; none when there is no such subscription.
+    #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn refused(&self, key: &str) -> Option<Duration> {
         let (now, bits) = (clock::now(), clock::draw());
         let mut book = self.book();

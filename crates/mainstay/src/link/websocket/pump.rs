@@ -1,5 +1,7 @@
 //! Moves the messages of one connection: in, out, and one flush for all that came together.
 
+mod goodbye;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use goodbye::{Bye, close, leave};
 
 use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
@@ -26,7 +30,6 @@ use crate::link::transport::DialError;
 const BATCH: usize = 64;
 /// Rounds of reading and writing before others get their turn.
 const ROUNDS_MAX: usize = 8;
-const GOING_AWAY: (u16, &str) = (1000, "");
 const TOO_SLOW: (u16, &str) = (1008, "too slow");
 
 /// One connection that serves, and perhaps an earlier one that is drained.
@@ -68,14 +71,6 @@ struct Old {
     above: Option<Above>,
     until: Instant,
     bye: Bye,
-}
-
-/// How far a goodbye has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Bye {
-    #[default]
-    Unsaid,
-    Said,
 }
 
 /// What ended the reading of a batch.
@@ -137,6 +132,10 @@ impl Pump {
     pub(super) fn replace(&mut self, new: Self, until: Instant) {
         let old = std::mem::replace(&mut self.socket, new.socket);
         let above = std::mem::replace(&mut self.above, new.above);
+        if self.flushed < self.started {
+            self.flushed = self.started;
+            self.line.left_behind(self.started);
+        }
         // A connection that was still being drained has had its time.
         self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
@@ -422,20 +421,6 @@ impl Pump {
     }
 }
 
-/// Says goodbye if that has not been done, after everything that was said before.
-fn close(
-    socket: &mut dyn Socket,
-    bye: &mut Bye,
-    context: &mut Context<'_>,
-) -> Poll<Result<(), Broken>> {
-    if *bye == Bye::Unsaid {
-        *bye = Bye::Said;
-        let (code, reason) = GOING_AWAY;
-        socket.start_send(Frame::Close(code, Utf8Bytes::from_static(reason)))?;
-    }
-    socket.poll_flush(context)
-}
-
 /// Reads some messages from `socket` and hands them over; answers how many there were.
 fn read(
     socket: &mut dyn Socket,
@@ -484,14 +469,6 @@ fn read(
             leave(socket, TOO_SLOW, context);
             (Read::Closed(4_104, Utf8Bytes::from_static("we were too slow")), count)
         }
-    }
-}
-
-/// Says goodbye if that can be done without waiting: the connection is given up in any case.
-fn leave(socket: &mut dyn Socket, (code, reason): (u16, &'static str), context: &mut Context<'_>) {
-    let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
-    if socket.start_send(goodbye).is_ok() {
-        drop(socket.poll_flush(context));
     }
 }
 

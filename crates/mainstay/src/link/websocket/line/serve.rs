@@ -42,12 +42,19 @@ impl Line {
         self.room.notify_waiters();
     }
 
+    /// What was written up to `started` and not flushed is left to a connection that is drained.
+    pub(in crate::link::websocket) fn left_behind(&self, started: Seq) {
+        self.lock().receipts.unknown(started);
+        self.settled.notify_waiters();
+    }
+
     /// The link has given up: what waits will not be sent. Or it has not, any more.
     pub(in crate::link::websocket) fn fail(&self, failed: bool) {
         {
             let mut inner = self.lock();
             inner.phase = match (failed, inner.phase) {
-                (true, Phase::Down) => Phase::Failed,
+                // The pump may not have been taken away yet.
+                (true, Phase::Down | Phase::Open) => Phase::Failed,
                 (false, Phase::Failed) => Phase::Down,
                 (_, phase) => phase,
             };

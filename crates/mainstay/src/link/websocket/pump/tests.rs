@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::link::websocket::config::WebSocketConfig;
+use crate::link::websocket::line::Took;
+use crate::link::websocket::receipt::Receipt;
 
 /// A socket that the test plays the peer of.
 #[derive(Clone, Default)]
@@ -14,6 +16,8 @@ struct Played(Arc<Mutex<Play>>);
 struct Play {
     arriving: VecDeque<Frame>,
     heard: bool,
+    /// Whether the peer takes nothing.
+    stalled: bool,
     sent: Vec<Frame>,
 }
 
@@ -45,7 +49,7 @@ impl Socket for Played {
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        Poll::Ready(Ok(()))
+        if self.0.lock().unwrap().stalled { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn take_heard(&mut self) -> bool {
@@ -87,4 +91,22 @@ async fn w20_what_was_heard_before_a_ping_does_not_seem_to_come_after_it() {
     played.says(Frame::Pong(Bytes::from_static(b"another's")));
     turn(&mut pump);
     assert_eq!(line.heard(), Some(clock::now()), "any byte is life");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w29_what_an_old_connection_still_holds_is_not_called_written_by_the_new() {
+    let (mut old, line, stalled) = pump(WebSocketConfig::new("ws://127.0.0.1:1/"));
+    let Took::Taken { seq: first, .. } = line.put("one".into(), None) else { panic!("room") };
+    turn(&mut old);
+    assert_eq!(line.receipt(first), Some(Receipt::Written));
+    stalled.0.lock().unwrap().stalled = true;
+    let Took::Taken { seq: held, .. } = line.put("two".into(), None) else { panic!("room") };
+    turn(&mut old);
+    assert_eq!(line.receipt(held), None, "it has not left this process");
+    let (new, _, _) = pump(WebSocketConfig::new("ws://127.0.0.1:1/"));
+    old.replace(new, clock::now().after(Duration::from_secs(2)));
+    let Took::Taken { seq: third, .. } = line.put("three".into(), None) else { panic!("room") };
+    turn(&mut old);
+    assert_eq!(line.receipt(held), Some(Receipt::Unknown));
+    assert_eq!(line.receipt(third), Some(Receipt::Written));
 }

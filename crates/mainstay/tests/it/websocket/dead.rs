@@ -5,8 +5,8 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use mainstay::link::websocket::WebSocketConfig;
-use mainstay::link::{LinkConfig, StateName};
+use mainstay::link::websocket::{RejectReason, SendStatus, WebSocketConfig};
+use mainstay::link::{FailReason, LinkConfig, StateName};
 use mainstay_fault::{Direction, Fault, FaultProxy};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -112,6 +112,36 @@ async fn w20_a_peer_that_is_stopped_is_noticed_although_its_system_still_answers
     noticed(socket.link()).await;
     process.signal("CONT");
     timeout(PATIENCE, async { while socket.connect().await.is_err() {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn w26_a_link_that_gave_a_dead_peer_up_takes_no_more_messages() {
+    let peer = Peer::start(Do::Echo).await;
+    let proxy = FaultProxy::start(peer.address).await.unwrap();
+    let mut link = watchful();
+    link.reconnect.attempts = Some(0);
+    let config = WebSocketConfig::new(format!("ws://{}/", proxy.address()));
+    let (socket, _incoming) = open_with(link, config);
+    socket.connect().await.unwrap();
+    proxy.set(Fault::black_hole());
+    noticed(socket.link()).await;
+    assert_eq!(socket.link().view().failed, Some(FailReason::AttemptsExhausted));
+    // The watch may know it a moment before those who take messages do.
+    let rejected = async {
+        loop {
+            match socket.try_send("too late") {
+                SendStatus::Rejected(rejected) => return rejected.reason,
+                SendStatus::Sent(_) | SendStatus::Buffered(_) | SendStatus::Dropped => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    };
+    let reason = timeout(PATIENCE, rejected).await.expect("they are told");
+    assert_eq!((reason, socket.stats().queued), (RejectReason::Failed, 0));
+    proxy.set(Fault::NONE);
+    socket.connect().await.unwrap();
+    assert!(matches!(socket.try_send("again"), SendStatus::Sent(_)));
 }
 
 #[tokio::test]

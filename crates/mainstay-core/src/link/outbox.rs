@@ -130,7 +130,7 @@ impl<M> Outbox<M> {
     /// Gives a message of `bytes` bytes to the outbox. `key` matters under
     /// [`Overflow::LatestPerKey`] only.
     pub fn put(&mut self, now: Instant, message: M, bytes: u32, key: Option<u64>) -> Put<M> {
-        if self.config.messages == 0 || bytes > self.config.bytes {
+        if !self.could_hold(bytes) {
             return Put::Rejected(message);
         }
         let mut gone = if self.is_stale(now) { self.expire(now) } else { Vec::new() };
@@ -214,6 +214,12 @@ impl<M> Outbox<M> {
     pub fn clear(&mut self) -> Vec<(Seq, M)> {
         self.bytes = 0;
         self.held.drain(..).map(|held| (held.seq, held.message)).collect()
+    }
+
+    /// Whether a message of `bytes` bytes fits when nothing else is held.
+    #[must_use]
+    pub const fn could_hold(&self, bytes: u32) -> bool {
+        self.config.messages > 0 && bytes <= self.config.bytes
     }
 
     /// Messages held.

@@ -11,9 +11,11 @@ use proptest::strategy::Strategy;
 use std::vec;
 use std::vec::Vec;
 
+mod identity;
 mod lifecycle;
 mod probing;
 mod reacting;
+mod schedule;
 #[cfg(feature = "serde")]
 mod text;
 

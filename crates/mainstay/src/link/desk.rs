@@ -118,6 +118,11 @@ impl Desk {
         self.listeners.get_or_init(Arc::default)
     }
 
+    /// Nothing will be told any more.
+    pub(super) fn forget_listeners(&self) {
+        self.listeners.get().into_iter().for_each(|listeners| listeners.clear());
+    }
+
     /// Wakes the task.
     pub(super) fn call(&self) {
         let sleeper = {

@@ -227,6 +227,7 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.desk.book().end();
         self.desk.tell();
+        self.desk.forget_listeners();
     }
 }
 

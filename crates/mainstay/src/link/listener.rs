@@ -57,6 +57,12 @@ impl Listeners {
         Ok(listener)
     }
 
+    /// Removes them all: nothing will be told any more. They may hold handles of their own link.
+    pub(super) fn clear(&self) {
+        let entries = std::mem::take(&mut *self.entries());
+        drop(entries);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries().len()
     }

@@ -44,6 +44,7 @@ mod stats;
 mod subscriptions;
 mod targets;
 mod transport;
+mod unpanicked;
 
 pub use config::{Classify, Ending, Guard, IncomingConfig, Slow, WebSocketConfig};
 pub use connection::{

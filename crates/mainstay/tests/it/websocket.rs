@@ -1,9 +1,18 @@
+mod attempts;
+mod buffers;
+mod callbacks;
+mod closing;
+mod credentials;
+mod dead;
+mod leaks;
 mod messages;
+mod moving;
 mod peer;
 mod real;
 mod requests;
 mod scheduling;
 mod seed_003;
+mod slow;
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,7 +308,10 @@ impl Rules {
     /// What an ending means here.
     pub(super) fn reaction(&self, ending: &Ending<'_>) -> Reaction {
         match &self.classify {
-            Some(Classify(decide)) => decide(ending),
+            Some(Classify(decide)) => {
+                let decided = catch_unwind(AssertUnwindSafe(|| decide(ending)));
+                decided.unwrap_or_else(|_| ending.reaction())
+            }
             None => ending.reaction(),
         }
     }

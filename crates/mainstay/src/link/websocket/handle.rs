@@ -185,13 +185,13 @@ impl WebSocket {
     }
 
     /// Subscribes with `message`: now, if there is a connection, and on every later one before
-    /// anything else is sent. Says whether there was room.
+    /// anything else is sent. It goes before messages that wait. Says whether there was room.
     pub fn subscribe(&self, key: &str, message: impl Into<Message>) -> bool {
         self.subscriptions.set(key, message)
     }
 
-    /// Subscribes `key` no more, and says so with `message` to a peer that has it subscribed.
-    /// Says whether it was subscribed.
+    /// Subscribes `key` no more, and says so with `message` if there is a connection that was told of
+    /// it. Says whether it was subscribed.
     pub fn unsubscribe(&self, key: &str, message: Option<Message>) -> bool {
         self.subscriptions.take_out(key, message)
     }

@@ -173,7 +173,9 @@ impl Line {
                 Ok(message) => message,
                 Err(took) => return took,
             };
-            room.await;
+            // What waits makes room when it grows too old, too.
+            let expiry = self.lock().outbox.deadline().unwrap_or(Instant::MAX);
+            drop(tokio::time::timeout_at(clock::to_tokio(expiry), room).await);
         }
     }
 
@@ -368,7 +370,7 @@ impl Inner {
                 self.counts.dropped += 1;
                 Took::Dropped
             }
-            Put::Rejected(message) if self.outbox.is_empty() => Took::TooLarge(message),
+            Put::Rejected(message) if !self.outbox.could_hold(bytes) => Took::TooLarge(message),
             Put::Rejected(message) | Put::Wait(message) => Took::Full(message),
         }
     }

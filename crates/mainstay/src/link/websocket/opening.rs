@@ -11,6 +11,7 @@ use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
 use super::message::{Message, Utf8Bytes};
 use super::socket::{Frame, Socket};
+use super::unpanicked::unpanicked;
 use crate::link::transport::DialError;
 
 /// A connection whose upgrade is done, in the hands of the application's [`Handshake`]: nobody else
@@ -21,8 +22,8 @@ pub struct Opening {
     config: Arc<Rules>,
     /// Which connection of its layer it is.
     connection: u64,
-    /// Which connection of its subscriptions it is.
-    greeting: u64,
+    /// The last change of the subscriptions that it was told.
+    pub(super) subscribed: u64,
 }
 
 /// What comes while a connection is being opened.
@@ -64,8 +65,11 @@ impl Handshake {
         Self(Arc::new(move |opening| Box::pin(shake(opening))))
     }
 
-    pub(super) fn shake(&self, opening: Opening) -> Shaken {
-        (self.0)(opening)
+    pub(super) async fn shake(&self, opening: Opening) -> Result<Opening, DialError> {
+        unpanicked(|| (self.0)(opening)).await.unwrap_or_else(|panicked| {
+            let what = "the application's handshake failed";
+            Err(DialError::new(Outcome::TRANSIENT, what).because(panicked))
+        })
     }
 }
 
@@ -75,17 +79,12 @@ impl Opening {
         subprotocol: Option<String>,
         config: Arc<Rules>,
     ) -> Self {
-        Self { socket, subprotocol, config, connection: 0, greeting: 0 }
+        Self { socket, subprotocol, config, connection: 0, subscribed: 0 }
     }
 
-    /// The socket, and which connection of its layer and of its subscriptions it is.
-    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64, u64) {
-        (self.socket, self.connection, self.greeting)
-    }
-
-    /// Names the connection to its subscriptions.
-    pub(super) const fn greeted_as(&mut self, greeting: u64) {
-        self.greeting = greeting;
+    /// The socket, and which connection of its layer it is.
+    pub(super) fn into_parts(self) -> (Box<dyn Socket>, u64) {
+        (self.socket, self.connection)
     }
 
     /// Names the connection to its layer.

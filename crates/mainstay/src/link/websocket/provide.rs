@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::unpanicked::unpanicked;
+
 /// Gives an attempt its address, headers and token: asked anew before every one.
 #[derive(Clone)]
 pub struct Provider(Arc<Call>);
@@ -68,8 +70,9 @@ impl Provider {
         })
     }
 
-    pub(super) fn ask(&self, attempt: u32, refresh: bool) -> Answer {
-        (self.0)(Ask { attempt, refresh })
+    pub(super) async fn ask(&self, attempt: u32, refresh: bool) -> Result<Offer, ProvideError> {
+        let answer = unpanicked(|| (self.0)(Ask { attempt, refresh })).await;
+        answer.unwrap_or_else(|panicked| Err(ProvideError::Temporary(panicked.into())))
     }
 }
 

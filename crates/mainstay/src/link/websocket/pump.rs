@@ -1,5 +1,7 @@
 //! Moves the messages of one connection: in, out, and one flush for all that came together.
 
+mod goodbye;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use goodbye::{Bye, close, leave};
 
 use super::config::{Ending, Rules};
 use super::ending::{closed_as, ended};
@@ -26,7 +30,6 @@ use crate::link::transport::DialError;
 const BATCH: usize = 64;
 /// Rounds of reading and writing before others get their turn.
 const ROUNDS_MAX: usize = 8;
-const GOING_AWAY: (u16, &str) = (1000, "");
 const TOO_SLOW: (u16, &str) = (1008, "too slow");
 
 /// One connection that serves, and perhaps an earlier one that is drained.
@@ -37,8 +40,6 @@ pub(super) struct Pump {
     above: Option<Above>,
     /// What a layer has to say, for the moment.
     frames: Vec<Message>,
-    /// Which connection of the subscriptions it is.
-    greeting: u64,
     /// An earlier connection: what it still says comes before what this one says.
     old: Option<Old>,
     /// The last message given to the socket, and the last that was flushed.
@@ -55,6 +56,8 @@ pub(super) struct Pump {
     asked_to_return: bool,
     /// Messages on their way to the application; empty between turns.
     arrived: VecDeque<Message>,
+    /// The last change of the subscriptions that this connection was told.
+    subscribed: u64,
 }
 
 /// The layer above a connection, and which of its connections that is.
@@ -68,14 +71,6 @@ struct Old {
     above: Option<Above>,
     until: Instant,
     bye: Bye,
-}
-
-/// How far a goodbye has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Bye {
-    #[default]
-    Unsaid,
-    Said,
 }
 
 /// What ended the reading of a batch.
@@ -105,7 +100,8 @@ impl Pump {
         layer: Option<Arc<dyn Layer>>,
         opening: Opening,
     ) -> Self {
-        let (socket, connection, greeting) = opening.into_parts();
+        let subscribed = opening.subscribed;
+        let (socket, connection) = opening.into_parts();
         let now = clock::now();
         let replace_at = config.max_age.map(|age| {
             let tenth = mainstay_core::time::nanos(age) / 10;
@@ -118,7 +114,6 @@ impl Pump {
             socket,
             above: layer.map(|layer| Above { layer, connection }),
             frames: Vec::new(),
-            greeting,
             old: None,
             started: Seq(0),
             flushed: Seq(0),
@@ -129,6 +124,7 @@ impl Pump {
             bye: Bye::Unsaid,
             asked_to_return: false,
             arrived: VecDeque::new(),
+            subscribed,
         }
     }
 
@@ -136,16 +132,14 @@ impl Pump {
     pub(super) fn replace(&mut self, new: Self, until: Instant) {
         let old = std::mem::replace(&mut self.socket, new.socket);
         let above = std::mem::replace(&mut self.above, new.above);
+        if self.flushed < self.started {
+            self.flushed = self.started;
+            self.line.left_behind(self.started);
+        }
         // A connection that was still being drained has had its time.
         self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
-        if self.flushed < self.started {
-            // The earlier connection may still bring them out, but nobody will know.
-            self.line.uncertain(self.started);
-            self.flushed = self.started;
-        }
-        self.greeting = new.greeting;
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
-        (self.timer, self.bye) = (None, Bye::Unsaid);
+        (self.timer, self.bye, self.subscribed) = (None, Bye::Unsaid, new.subscribed);
     }
 
     /// When a better endpoint is to be tried.
@@ -156,13 +150,22 @@ impl Pump {
     /// Serves until there is something to say.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
         let now = clock::now();
+        let said = self.serve(now, context);
+        // Told at once: later it would seem to have come later, and could answer a ping that was
+        // sent meanwhile.
+        if self.socket.take_heard() {
+            self.line.hear(now);
+        }
+        said
+    }
+
+    fn serve(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<Said> {
         if self.above.as_ref().is_some_and(|a| !a.layer.is_current(a.connection)) {
             // The later one did not come to serve: this one is mute, and nobody would notice.
             let error = DialError::new(Outcome::TRANSIENT, "another connection took over");
             return Poll::Ready(Said::Over(error));
         }
-        let heard = self.socket.take_heard();
-        let (ping, owes_calls) = self.line.turn(now, heard);
+        let (ping, owes_calls) = self.line.turn(now);
         if owes_calls {
             // Nothing is kept that could be too much.
             let _kept: Result<(), TooSlow> = self.line.deliver(&mut self.arrived, 0);
@@ -201,6 +204,7 @@ impl Pump {
     /// Says goodbye once all is written, and waits for the peer's.
     pub(super) fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = clock::now();
+        self.drain_old(now, context);
         // It is closing: an error only says that it is closed.
         if self.bye == Bye::Unsaid {
             self.above.iter().for_each(|above| above.layer.closing(above.connection));
@@ -254,12 +258,13 @@ impl Pump {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
             return Poll::Ready(Said::Over(error));
         }
-        let retry_at = self.config.subscriptions.deadline(self.greeting, context.waker());
-        if retry_at.is_some_and(|at| at <= now) {
-            for message in self.config.subscriptions.due(self.greeting, now) {
-                if let Err(broken) = self.socket.start_send(Frame::Message(message)) {
-                    return Poll::Ready(self.over(broken));
-                }
+        let retry_at = self.config.subscriptions.deadline(context.waker());
+        let due = retry_at.is_some_and(|at| at <= now);
+        if due || (self.above.is_none() && self.config.subscriptions.changed_since(self.subscribed))
+        {
+            let again = if due { self.config.subscriptions.due(now) } else { Vec::new() };
+            if let Err(broken) = self.say(again) {
+                return Poll::Ready(self.over(broken));
             }
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -295,7 +300,7 @@ impl Pump {
             // The socket wakes us.
             Poll::Pending => return Ok(false),
         }
-        let layered = self.write_frames(now, context)?;
+        let layered = self.write_frames(now, context)? | self.write_subscriptions(now)?;
         let Self { line, socket, started, .. } = self;
         let count = line.take(BATCH, context, |seq, message| {
             // It is taken: if the socket breaks at it, it is unknown.
@@ -318,6 +323,28 @@ impl Pump {
             self.socket.start_send(Frame::Message(message))?;
         }
         Ok(true)
+    }
+
+    /// Gives the socket what has changed in the subscriptions; says whether that was anything.
+    fn write_subscriptions(&mut self, now: Instant) -> Result<bool, Broken> {
+        let subscriptions = &self.config.subscriptions;
+        if self.above.is_some() || !subscriptions.changed_since(self.subscribed) {
+            return Ok(false);
+        }
+        let (changes, told) = subscriptions.changes(now, self.subscribed);
+        self.subscribed = told;
+        self.say(changes)
+    }
+
+    /// Gives the socket messages that are nobody's to wait for; says whether there were any.
+    fn say(&mut self, messages: Vec<Message>) -> Result<bool, Broken> {
+        let bytes = messages.iter().map(|message| message.len() as u64).sum();
+        self.line.carried((messages.len() as u64, bytes), (0, 0));
+        let any = !messages.is_empty();
+        for message in messages {
+            self.socket.start_send(Frame::Message(message))?;
+        }
+        Ok(any)
     }
 
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -394,20 +421,6 @@ impl Pump {
     }
 }
 
-/// Says goodbye if that has not been done, after everything that was said before.
-fn close(
-    socket: &mut dyn Socket,
-    bye: &mut Bye,
-    context: &mut Context<'_>,
-) -> Poll<Result<(), Broken>> {
-    if *bye == Bye::Unsaid {
-        *bye = Bye::Said;
-        let (code, reason) = GOING_AWAY;
-        socket.start_send(Frame::Close(code, Utf8Bytes::from_static(reason)))?;
-    }
-    socket.poll_flush(context)
-}
-
 /// Reads some messages from `socket` and hands them over; answers how many there were.
 fn read(
     socket: &mut dyn Socket,
@@ -459,10 +472,5 @@ fn read(
     }
 }
 
-/// Says goodbye if that can be done without waiting: the connection is given up in any case.
-fn leave(socket: &mut dyn Socket, (code, reason): (u16, &'static str), context: &mut Context<'_>) {
-    let goodbye = Frame::Close(code, Utf8Bytes::from_static(reason));
-    if socket.start_send(goodbye).is_ok() {
-        drop(socket.poll_flush(context));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -88,8 +88,8 @@ impl WebSocketTransport {
             Some(handshake) => handshake.shake(opening).await?,
             None => opening,
         };
-        let (greeting, wanted) = self.config.subscriptions.greet(clock::now());
-        opening.greeted_as(greeting);
+        let (wanted, subscribed) = self.config.subscriptions.all(clock::now());
+        opening.subscribed = subscribed;
         if !wanted.is_empty() {
             for message in wanted {
                 opening.feed(message).await?;

@@ -1,4 +1,6 @@
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -14,8 +16,7 @@ use crate::clock;
 /// What is to be subscribed, for as long as the link lives: sent anew on every connection, before
 /// anything that waits in the outbox. A clone is the same set.
 ///
-/// What is removed while the link is down is not subscribed again, and what is subscribed or removed
-/// while a connection is being made is not forgotten. A subscription that the peer
+/// What is removed while the link is down is not subscribed again. A subscription that the peer
 /// refuses is tried again by itself, ever later, without touching the link.
 ///
 /// ```
@@ -33,32 +34,42 @@ pub struct Subscriptions(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     book: Mutex<Book>,
+    /// The revision of the book, to be looked at without a lock.
+    latest: AtomicU64,
+    /// Who says what has changed or is to be tried again.
+    pump: Mutex<Option<Waker>>,
 }
 
-/// What only one may look at at a time.
+/// What is subscribed, and what has changed. Each change has a number: a connection knows up to
+/// which it was told, so that one made beside another is told what only the other has heard.
 #[derive(Default)]
 struct Book {
     entries: Vec<Entry>,
-    /// What is to be said about those that were removed, and over which connection alone.
-    farewells: Vec<(u64, Message)>,
-    /// The number of the newest connection. Numbers rise, so that whatever happens between greeting
-    /// a connection and serving it is known to have happened.
-    newest: u64,
-    /// Who sends what has come meanwhile.
-    pump: Option<Waker>,
+    farewells: VecDeque<Farewell>,
+    revision: u64,
+    /// What the newest connection was told when it was made.
+    greeted: u64,
+}
+
+/// What is to be said to a connection that was told of it and not of its end.
+struct Farewell {
+    added: u64,
+    removed: u64,
+    message: Message,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     key: Arc<str>,
     message: Message,
-    /// The connection over which it was sent last; 0: it is to be sent.
-    sent_over: u64,
+    /// The change that brought it, and the last that changed it.
+    added: u64,
+    changed: u64,
     /// How often the peer has refused it in a row.
     refusals: u32,
     previous: Duration,
-    /// Not to be sent before.
-    not_before: Option<Instant>,
+    /// When it is tried again by itself.
+    retry_at: Option<Instant>,
 }
 
 /// The most subscriptions of one link. More want a protocol of their own.
@@ -75,28 +86,33 @@ const BACKOFF: BackoffConfig = BackoffConfig {
 };
 
 impl Subscriptions {
-    /// Subscribes with `message`: now, if there is a connection, and on every later one before
-    /// anything else is sent. The same key again replaces the message in its place. Says whether
-    /// there was room.
+    /// Subscribes with `message`: now, if there is a connection, and on every later one. The same key
+    /// again replaces the message in its place. Says whether there was room.
     pub fn set(&self, key: &str, message: impl Into<Message>) -> bool {
         let message = message.into();
-        let mut book = self.book();
-        let fresh = Entry {
-            key: key.into(),
-            message,
-            sent_over: 0,
-            refusals: 0,
-            previous: Duration::ZERO,
-            not_before: None,
-        };
-        if let Some(entry) = book.entries.iter_mut().find(|entry| *entry.key == *key) {
-            *entry = fresh;
-        } else if book.entries.len() < SUBSCRIPTIONS_MAX {
-            book.entries.push(fresh);
-        } else {
-            return false;
+        {
+            let mut book = self.book();
+            let revision = book.revision + 1;
+            if let Some(entry) = book.entries.iter_mut().find(|entry| *entry.key == *key) {
+                (entry.message, entry.changed) = (message, revision);
+                (entry.refusals, entry.retry_at) = (0, None);
+            } else if book.entries.len() >= SUBSCRIPTIONS_MAX {
+                return false;
+            } else {
+                let entry = Entry {
+                    key: key.into(),
+                    message,
+                    added: revision,
+                    changed: revision,
+                    refusals: 0,
+                    previous: Duration::ZERO,
+                    retry_at: None,
+                };
+                book.entries.push(entry);
+            }
+            self.revise(&mut book);
         }
-        book.wake();
+        self.call();
         true
     }
 
@@ -105,20 +121,24 @@ impl Subscriptions {
         let _was_there = self.take_out(key, None);
     }
 
-    /// The same, says so with `farewell` to the peer that has it, and says whether it was there.
+    /// The same, and says so with `farewell` to a connection that was told of it; answers whether it
+    /// was there.
     pub(super) fn take_out(&self, key: &str, farewell: Option<Message>) -> bool {
-        let mut book = self.book();
-        let Some(index) = book.entries.iter().position(|entry| *entry.key == *key) else {
-            return false;
-        };
-        let entry = book.entries.remove(index);
-        if let Some(farewell) = farewell
-            && entry.sent_over > 0
-            && book.farewells.len() < SUBSCRIPTIONS_MAX
         {
-            book.farewells.push((entry.sent_over, farewell));
-            book.wake();
+            let mut book = self.book();
+            let at = book.entries.iter().position(|entry| *entry.key == *key);
+            let Some(entry) = at.map(|at| book.entries.remove(at)) else { return false };
+            // One that waits to be tried again is not subscribed.
+            if let (Some(message), None) = (farewell, entry.retry_at) {
+                let (added, removed) = (entry.added, book.revision + 1);
+                if book.farewells.len() == SUBSCRIPTIONS_MAX {
+                    drop(book.farewells.pop_front());
+                }
+                book.farewells.push_back(Farewell { added, removed, message });
+            }
+            self.revise(&mut book);
         }
+        self.call();
         true
     }
 
@@ -129,24 +149,25 @@ impl Subscriptions {
 
     /// The peer refused it: it is sent again after a while, on this connection or the next. Answers
     /// after how long; none when there is no such subscription.
-    #[expect(clippy::must_use_candidate, reason = "the delay is for who wants to show it")]
+    #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn refused(&self, key: &str) -> Option<Duration> {
         let (now, bits) = (clock::now(), clock::draw());
-        let backoff = Backoff::new(&BACKOFF).ok()?;
         let mut book = self.book();
         let entry = book.entries.iter_mut().find(|entry| *entry.key == *key)?;
         entry.refusals = entry.refusals.saturating_add(1);
+        let backoff = Backoff::new(&BACKOFF).ok()?;
         let delay = backoff.delay(entry.refusals, entry.previous, Pressure::NONE, bits);
-        (entry.previous, entry.sent_over) = (delay, 0);
-        entry.not_before = Some(now.after(delay));
-        book.wake();
+        entry.previous = delay;
+        entry.retry_at = Some(now.after(delay));
+        drop(book);
+        self.call();
         Some(delay)
     }
 
     /// The peer accepted it: earlier refusals are forgotten.
     pub fn accepted(&self, key: &str) {
         if let Some(entry) = self.book().entries.iter_mut().find(|entry| *entry.key == *key) {
-            (entry.refusals, entry.previous, entry.not_before) = (0, Duration::ZERO, None);
+            (entry.refusals, entry.previous, entry.retry_at) = (0, Duration::ZERO, None);
         }
     }
 
@@ -156,42 +177,64 @@ impl Subscriptions {
         self.book().entries.iter().map(|entry| entry.key.clone()).collect()
     }
 
-    /// A number for a new connection, and what is to be sent over it first. Those that were refused
-    /// wait for their time.
-    pub(super) fn greet(&self, now: Instant) -> (u64, Vec<Message>) {
+    /// What is to be said on a new connection, and the number of the last change in it. Those that
+    /// were refused wait for their time.
+    pub(super) fn all(&self, now: Instant) -> (Vec<Message>, u64) {
         let mut book = self.book();
-        book.newest += 1;
-        let number = book.newest;
-        (number, book.take_due(number, now))
+        book.greeted = book.revision;
+        let due = book.entries.iter_mut().filter(|entry| entry.is_due(now));
+        let messages = due.map(Entry::say).collect();
+        (messages, book.revision)
     }
 
-    /// What has come since `connection` was greeted and is to be said over it.
-    pub(super) fn due(&self, connection: u64, now: Instant) -> Vec<Message> {
-        let mut book = self.book();
-        let mut due = Vec::new();
-        // First: who was removed and set again is to be subscribed in the end.
-        book.farewells.retain(|(over, farewell)| {
-            if *over == connection {
-                due.push(farewell.clone());
-            }
-            // What was said over an earlier connection went with it.
-            *over > connection
-        });
-        due.extend(book.take_due(connection, now));
-        due
+    /// Whether anything has changed since the change numbered `told`.
+    pub(super) fn changed_since(&self, told: u64) -> bool {
+        self.0.latest.load(Ordering::Acquire) > told
     }
 
-    /// When something is to be said over `connection`; wakes `pump` when that changes.
-    pub(super) fn deadline(&self, connection: u64, pump: &Waker) -> Option<Instant> {
+    /// What is to be said to a connection that was told all up to `told`, in the order in which it
+    /// changed, and the number of the last change in it.
+    pub(super) fn changes(&self, now: Instant, told: u64) -> (Vec<Message>, u64) {
         let mut book = self.book();
-        if !book.pump.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
-            book.pump = Some(pump.clone());
+        let farewells = book.farewells.iter();
+        let farewells = farewells.filter(|farewell| farewell.is_for(told));
+        let mut changes: Vec<(u64, Message)> =
+            farewells.map(|farewell| (farewell.removed, farewell.message.clone())).collect();
+        let new = book.entries.iter_mut().filter(|entry| entry.changed > told);
+        changes.extend(new.filter(|e| e.is_due(now)).map(|entry| (entry.changed, entry.say())));
+        changes.sort_by_key(|(change, _)| *change);
+        // A connection that is being made beside this one may still have to hear of it.
+        let greeted = book.greeted;
+        book.farewells.retain(|farewell| farewell.is_for(greeted));
+        (changes.into_iter().map(|(_, message)| message).collect(), book.revision)
+    }
+
+    /// When something is to be tried again; wakes `pump` when that or anything else changes.
+    pub(super) fn deadline(&self, pump: &Waker) -> Option<Instant> {
+        let mut slot = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
+            *slot = Some(pump.clone());
         }
-        let at_once = Instant::from_nanos(0);
-        let farewell = book.farewells.iter().any(|(over, _)| *over <= connection);
-        let unsent = book.entries.iter().filter(|entry| entry.sent_over < connection);
-        let at = unsent.map(|entry| entry.not_before.unwrap_or(at_once)).min();
-        if farewell { Some(at_once) } else { at }
+        drop(slot);
+        self.book().entries.iter().filter_map(|entry| entry.retry_at).min()
+    }
+
+    /// What is to be tried again now.
+    pub(super) fn due(&self, now: Instant) -> Vec<Message> {
+        let mut book = self.book();
+        let waiting = book.entries.iter_mut().filter(|entry| entry.retry_at.is_some());
+        waiting.filter(|entry| entry.is_due(now)).map(Entry::say).collect()
+    }
+
+    fn revise(&self, book: &mut Book) {
+        book.revision += 1;
+        self.0.latest.store(book.revision, Ordering::Release);
+    }
+
+    /// Wakes the pump.
+    fn call(&self) {
+        let pump = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner).take();
+        pump.into_iter().for_each(Waker::wake);
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -199,21 +242,21 @@ impl Subscriptions {
     }
 }
 
-impl Book {
-    fn take_due(&mut self, connection: u64, now: Instant) -> Vec<Message> {
-        let due = |entry: &&mut Entry| {
-            entry.sent_over < connection && entry.not_before.is_none_or(|at| at <= now)
-        };
-        let due = self.entries.iter_mut().filter(due);
-        due.map(|entry| {
-            (entry.sent_over, entry.not_before) = (connection, None);
-            entry.message.clone()
-        })
-        .collect()
+impl Entry {
+    fn is_due(&self, now: Instant) -> bool {
+        self.retry_at.is_none_or(|at| at <= now)
     }
 
-    fn wake(&mut self) {
-        self.pump.take().into_iter().for_each(Waker::wake);
+    fn say(&mut self) -> Message {
+        self.retry_at = None;
+        self.message.clone()
+    }
+}
+
+impl Farewell {
+    /// Whether a connection that was told all up to `told` has heard of it, and not of its end.
+    const fn is_for(&self, told: u64) -> bool {
+        self.added <= told && told < self.removed
     }
 }
 
@@ -228,80 +271,43 @@ impl fmt::Debug for Subscriptions {
 mod tests {
     use super::*;
 
-    fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
-    }
-
     fn texts(messages: &[Message]) -> Vec<&str> {
         messages.iter().filter_map(Message::as_text).collect()
     }
 
     #[test]
-    fn w32_what_is_subscribed_while_a_connection_is_greeted_is_sent_over_it() {
-        let wanted = Subscriptions::default();
-        assert!(wanted.set("a", "+a"));
-        let (first, greeting) = wanted.greet(at(0));
-        assert_eq!(texts(&greeting), ["+a"]);
-        assert!(wanted.set("b", "+b"));
-        assert_eq!(wanted.deadline(first, Waker::noop()), Some(at(0)));
-        assert_eq!(texts(&wanted.due(first, at(1))), ["+b"]);
-        assert_eq!(wanted.deadline(first, Waker::noop()), None);
-        assert!(wanted.due(first, at(2)).is_empty(), "once");
-    }
-
-    #[test]
-    fn w32_what_is_removed_while_a_connection_is_greeted_is_said_over_it_alone() {
-        let wanted = Subscriptions::default();
-        assert!(wanted.set("a", "+a") && wanted.set("b", "+b"));
-        let (first, _) = wanted.greet(at(0));
-        assert!(wanted.take_out("a", Some("-a".into())));
-        assert!(!wanted.take_out("a", Some("-a".into())));
-        assert_eq!(texts(&wanted.due(first, at(1))), ["-a"]);
-        assert!(wanted.take_out("b", Some("-b".into())));
-        assert!(wanted.set("a", "+a again"));
-        assert!(wanted.take_out("a", Some("-a again".into())), "before it was sent");
-        let (second, greeting) = wanted.greet(at(2));
-        assert!(greeting.is_empty(), "what is not wanted is not subscribed again");
-        assert!(wanted.due(second, at(3)).is_empty(), "the next connection never had it");
-    }
-
-    #[test]
-    fn w32_who_leaves_and_comes_back_stays() {
-        let wanted = Subscriptions::default();
-        assert!(wanted.set("a", "+a"));
-        let (first, _) = wanted.greet(at(0));
-        assert!(wanted.take_out("a", Some("-a".into())));
-        assert!(wanted.set("a", "+a"));
-        assert_eq!(texts(&wanted.due(first, at(1))), ["-a", "+a"]);
-    }
-
-    #[test]
-    fn w43_what_comes_during_a_migration_reaches_both_connections_once() {
-        let wanted = Subscriptions::default();
-        assert!(wanted.set("a", "+a"));
-        let (old, _) = wanted.greet(at(0));
-        let (new, greeting) = wanted.greet(at(1));
-        assert_eq!(texts(&greeting), ["+a"]);
-        assert!(wanted.due(old, at(2)).is_empty(), "the old one has it already");
-        assert!(wanted.set("b", "+b"));
-        assert_eq!(texts(&wanted.due(old, at(3))), ["+b"]);
-        assert_eq!(texts(&wanted.due(new, at(4))), ["+b"]);
-    }
-
-    #[test]
-    fn w32_a_refusal_backs_off_by_itself_and_an_acceptance_forgives() {
-        let wanted = Subscriptions::default();
-        assert!(wanted.set("a", "+a"));
-        let (first, _) = wanted.greet(at(0));
-        let mut longest = Duration::ZERO;
-        for _ in 0..20 {
-            longest = longest.max(wanted.refused("a").unwrap());
-            let due = wanted.deadline(first, Waker::noop()).unwrap();
-            assert_eq!(wanted.due(first, due).len(), 1);
+    fn w32_a_connection_hears_what_changed_since_it_was_greeted_and_nothing_else() {
+        let (wanted, now) = (Subscriptions::default(), Instant::from_millis(0));
+        for key in ["a", "b", "c"] {
+            assert!(wanted.set(key, format!("+{key}")));
         }
-        assert!(longest > Duration::from_secs(1) && longest <= Duration::from_secs(60));
-        wanted.accepted("a");
-        assert!(wanted.refused("a").unwrap() <= Duration::from_secs(1));
-        assert_eq!(wanted.refused("b"), None);
+        let (greeting, told) = wanted.all(now);
+        assert_eq!(texts(&greeting), ["+a", "+b", "+c"]);
+        assert!(!wanted.changed_since(told));
+        // While the greeting is on its way.
+        assert!(wanted.take_out("a", Some("-a".into())));
+        assert!(wanted.set("d", "+d"));
+        assert!(wanted.set("e", "+e"));
+        assert!(wanted.take_out("e", Some("-e".into())));
+        assert!(wanted.take_out("b", Some("-b".into())) && wanted.set("b", "+b2"));
+        assert!(wanted.changed_since(told));
+        let (changes, told) = wanted.changes(now, told);
+        assert_eq!(texts(&changes), ["-a", "+d", "-b", "+b2"], "not what came and went");
+        assert!(!wanted.changed_since(told));
+        assert_eq!(wanted.changes(now, told).0, []);
+    }
+
+    #[test]
+    fn w32_a_connection_that_takes_over_hears_what_only_the_other_was_told() {
+        let (wanted, now) = (Subscriptions::default(), Instant::from_millis(0));
+        assert!(wanted.set("a", "+a") && wanted.set("b", "+b"));
+        let (_, serving) = wanted.all(now);
+        let (_, standby) = wanted.all(now);
+        assert!(wanted.set("c", "+c") && wanted.take_out("a", Some("-a".into())));
+        let (changes, serving) = wanted.changes(now, serving);
+        assert_eq!(texts(&changes), ["+c", "-a"]);
+        assert!(wanted.take_out("c", Some("-c".into())));
+        assert_eq!(texts(&wanted.changes(now, serving).0), ["-c"]);
+        assert_eq!(texts(&wanted.changes(now, standby).0), ["-a"]);
     }
 }

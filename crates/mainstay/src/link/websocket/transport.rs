@@ -221,7 +221,12 @@ impl Transport for WebSocketTransport {
     }
 
     async fn close(&self) {
+        let standby = lock(&self.standby).take();
         let Some(mut pump) = lock(&self.idle).take() else { return };
+        if let Some(new) = standby {
+            // It was to take over just now: both are closed.
+            pump.replace(*new, clock::now().after(DRAIN));
+        }
         poll_fn(|context| pump.poll_close(context)).await;
         self.line.lost(pump.started());
     }

@@ -33,7 +33,37 @@ pub(crate) enum Do {
     Silence,
     /// Sends so many messages, `0`, `1`, …, then listens.
     Tell(usize),
+    /// The first thing with the first connection, the second with all others.
+    First(Box<Self>, Box<Self>),
 }
+
+impl Do {
+    pub(crate) fn then(self, then: Self) -> Self {
+        Self::First(Box::new(self), Box::new(then))
+    }
+
+    fn with(self, connection: usize) -> Self {
+        match self {
+            Self::First(first, then) => {
+                if connection == 0 {
+                    *first
+                } else {
+                    *then
+                }
+            }
+            other @ (Self::Echo
+            | Self::Listen
+            | Self::Close(_)
+            | Self::Reset
+            | Self::Refuse(..)
+            | Self::Silence
+            | Self::Tell(_)) => other,
+        }
+    }
+}
+
+/// Upgrades whose headers are kept.
+const KEPT: usize = 1_000;
 
 /// The server: it stops when it is dropped.
 #[derive(Debug)]
@@ -148,8 +178,9 @@ async fn serve(
 ) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        counts.attempts.fetch_add(1, Ordering::SeqCst);
-        let (what, counts) = (what.borrow().clone(), counts.clone());
+        while connections.try_join_next().is_some() {}
+        let number = counts.attempts.fetch_add(1, Ordering::SeqCst);
+        let (what, counts) = (what.borrow().clone().with(number), counts.clone());
         let mut commands = commands.clone();
         commands.mark_unchanged();
         connections.spawn(connection(stream, what, counts, commands));
@@ -185,7 +216,7 @@ async fn connection(
         }
         Do::Echo => talk(ws, true, &counts, commands).await,
         Do::Listen => talk(ws, false, &counts, commands).await,
-        Do::Refuse(..) | Do::Silence => {}
+        Do::Refuse(..) | Do::Silence | Do::First(..) => {}
     }
 }
 
@@ -195,8 +226,12 @@ async fn upgrade(stream: TcpStream, what: &Do, counts: &Counts) -> Option<Ws> {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
         let headers = request.headers();
         let headers = headers.iter().map(|(n, value)| (n.to_string(), text(value))).collect();
-        counts.requests.lock().unwrap().push(headers);
-        counts.paths.lock().unwrap().push(request.uri().to_string());
+        let mut requests = counts.requests.lock().unwrap();
+        if requests.len() < KEPT {
+            requests.push(headers);
+            counts.paths.lock().unwrap().push(request.uri().to_string());
+        }
+        drop(requests);
         if let Some(name) = request.headers().get("sec-websocket-protocol") {
             let first = name.to_str().unwrap().split(',').next().unwrap().trim().to_owned();
             response.headers_mut().insert("sec-websocket-protocol", first.parse().unwrap());

@@ -22,12 +22,6 @@ impl Line {
         }
     }
 
-    /// Whether the messages up to `started` get out will not be known.
-    pub(in crate::link::websocket) fn uncertain(&self, started: Seq) {
-        self.lock().receipts.unknown(started);
-        self.settled.notify_waiters();
-    }
-
     /// The connection is gone; what was written up to `started` and not flushed is unknown.
     pub(in crate::link::websocket) fn lost(&self, started: Seq) {
         let asker = {
@@ -48,12 +42,19 @@ impl Line {
         self.room.notify_waiters();
     }
 
+    /// What was written up to `started` and not flushed is left to a connection that is drained.
+    pub(in crate::link::websocket) fn left_behind(&self, started: Seq) {
+        self.lock().receipts.unknown(started);
+        self.settled.notify_waiters();
+    }
+
     /// The link has given up: what waits will not be sent. Or it has not, any more.
     pub(in crate::link::websocket) fn fail(&self, failed: bool) {
         {
             let mut inner = self.lock();
             inner.phase = match (failed, inner.phase) {
-                (true, Phase::Down) => Phase::Failed,
+                // The pump may not have been taken away yet.
+                (true, Phase::Down | Phase::Open) => Phase::Failed,
                 (false, Phase::Failed) => Phase::Down,
                 (_, phase) => phase,
             };
@@ -67,12 +68,14 @@ impl Line {
 
     /// The link is over.
     pub(in crate::link::websocket) fn stop(&self) {
-        let reader = {
+        let (reader, call) = {
             let mut inner = self.lock();
             inner.phase = Phase::Stopped;
             inner.throw_away();
-            inner.inbound.reader.take()
+            (inner.inbound.reader.take(), inner.inbound.call.take())
         };
+        // It may hold a handle of this very link: neither would ever go.
+        drop(call);
         reader.into_iter().for_each(Waker::wake);
         self.settled.notify_waiters();
         self.room.notify_waiters();
@@ -80,23 +83,21 @@ impl Line {
 
     /// Begins a turn of the pump: answers which ping is wanted, and whether messages wait for somebody
     /// who has come to want to be called.
-    pub(in crate::link::websocket) fn turn(
-        &self,
-        now: Instant,
-        heard: bool,
-    ) -> (Option<u64>, bool) {
+    pub(in crate::link::websocket) fn turn(&self, now: Instant) -> (Option<u64>, bool) {
         let mut inner = self.lock();
         inner.now = now;
         inner.expire(now);
-        if heard {
-            inner.heard = Some(now);
-        }
         let owes = inner.inbound.call.is_some() && !inner.inbound.queue.is_empty();
         if inner.ping.state != PingState::Wanted {
             return (None, owes);
         }
         inner.ping.state = PingState::Sent;
         (Some(inner.ping.nonce), owes)
+    }
+
+    /// Bytes came from the peer.
+    pub(in crate::link::websocket) fn hear(&self, now: Instant) {
+        self.lock().heard = Some(now);
     }
 
     /// Hands up to `count` messages to `write`; answers how many there were. When there are fewer, the

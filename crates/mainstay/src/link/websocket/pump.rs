@@ -37,11 +37,10 @@ pub(super) struct Pump {
     config: Arc<Rules>,
     line: Arc<Line>,
     socket: Box<dyn Socket>,
-    above: Option<Above>,
-    /// What a layer has to say, for the moment.
-    frames: Vec<Message>,
+    /// Apart, as everything that most connections do not have.
+    above: Option<Box<Above>>,
     /// An earlier connection: what it still says comes before what this one says.
-    old: Option<Old>,
+    old: Option<Box<Old>>,
     /// The last message given to the socket, and the last that was flushed.
     started: Seq,
     flushed: Seq,
@@ -58,17 +57,21 @@ pub(super) struct Pump {
     arrived: VecDeque<Message>,
     /// The last change of the subscriptions that this connection was told.
     subscribed: u64,
+    /// Since which call it waits for a change of the subscriptions.
+    listening: Option<u64>,
 }
 
 /// The layer above a connection, and which of its connections that is.
 struct Above {
     layer: Arc<dyn Layer>,
     connection: u64,
+    /// What the layer has to say, for the moment.
+    frames: Vec<Message>,
 }
 
 struct Old {
     socket: Box<dyn Socket>,
-    above: Option<Above>,
+    above: Option<Box<Above>>,
     until: Instant,
     bye: Bye,
 }
@@ -112,8 +115,7 @@ impl Pump {
             config,
             line,
             socket,
-            above: layer.map(|layer| Above { layer, connection }),
-            frames: Vec::new(),
+            above: layer.map(|layer| Box::new(Above { layer, connection, frames: Vec::new() })),
             old: None,
             started: Seq(0),
             flushed: Seq(0),
@@ -125,6 +127,7 @@ impl Pump {
             asked_to_return: false,
             arrived: VecDeque::new(),
             subscribed,
+            listening: None,
         }
     }
 
@@ -137,7 +140,7 @@ impl Pump {
             self.line.left_behind(self.started);
         }
         // A connection that was still being drained has had its time.
-        self.old = Some(Old { socket: old, above, until, bye: Bye::Unsaid });
+        self.old = Some(Box::new(Old { socket: old, above, until, bye: Bye::Unsaid }));
         (self.data_at, self.replace_at) = (new.data_at, new.replace_at);
         (self.timer, self.bye, self.subscribed) = (None, Bye::Unsaid, new.subscribed);
     }
@@ -258,7 +261,7 @@ impl Pump {
             let error = DialError::new(Outcome::TRANSIENT, "no message came for too long");
             return Poll::Ready(Said::Over(error));
         }
-        let retry_at = self.config.subscriptions.deadline(context.waker());
+        let retry_at = self.config.subscriptions.deadline(context.waker(), &mut self.listening);
         let due = retry_at.is_some_and(|at| at <= now);
         if due || (self.above.is_none() && self.config.subscriptions.changed_since(self.subscribed))
         {
@@ -312,14 +315,15 @@ impl Pump {
 
     /// Gives the socket what the layer has to say; says whether that was anything.
     fn write_frames(&mut self, now: Instant, context: &Context<'_>) -> Result<bool, Broken> {
-        let Some(Above { layer, connection }) = &self.above else { return Ok(false) };
-        layer.take(*connection, now, &mut self.frames, context);
-        if self.frames.is_empty() {
+        let Some(above) = &mut self.above else { return Ok(false) };
+        let Above { layer, connection, frames } = &mut **above;
+        layer.take(*connection, now, frames, context);
+        if frames.is_empty() {
             return Ok(false);
         }
-        let bytes = self.frames.iter().map(|message| message.len() as u64).sum();
-        self.line.carried((self.frames.len() as u64, bytes), (0, 0));
-        for message in self.frames.drain(..) {
+        let bytes = frames.iter().map(|message| message.len() as u64).sum();
+        self.line.carried((frames.len() as u64, bytes), (0, 0));
+        for message in frames.drain(..) {
             self.socket.start_send(Frame::Message(message))?;
         }
         Ok(true)
@@ -359,7 +363,7 @@ impl Pump {
     /// Reads a batch of messages and hands it over.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Read {
         let Self { socket, line, above, arrived, .. } = self;
-        let (read, count) = read(&mut **socket, above.as_ref(), line, arrived, now, context);
+        let (read, count) = read(&mut **socket, above.as_deref(), line, arrived, now, context);
         if count > 0 {
             self.data_at = now;
         }
@@ -373,7 +377,7 @@ impl Pump {
         let over = old.until <= now
             || matches!(closed, Poll::Ready(Err(_)))
             || loop {
-                let above = old.above.as_ref();
+                let above = old.above.as_deref();
                 match read(&mut *old.socket, above, &self.line, &mut self.arrived, now, context).0 {
                     Read::More => {}
                     Read::Idle => break false,
@@ -415,7 +419,7 @@ impl Pump {
     fn reaction(&self, ending: &Ending<'_>) -> Reaction {
         let usual = self.config.reaction(ending);
         match &self.above {
-            Some(Above { layer, connection }) => layer.ended(*connection, ending, usual),
+            Some(above) => above.layer.ended(above.connection, ending, usual),
             None => usual,
         }
     }
@@ -452,7 +456,7 @@ fn read(
     if count == 0 {
         return (read, 0);
     }
-    if let Some(Above { layer, connection }) = above {
+    if let Some(Above { layer, connection, .. }) = above {
         line.carried((0, 0), (count as u64, bytes as u64));
         let delivered = layer.deliver(*connection, now, &mut arrived.drain(..));
         let Err(GiveUp { code, reason, error }) = delivered else { return (read, count) };

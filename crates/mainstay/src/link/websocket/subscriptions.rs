@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -33,11 +34,14 @@ pub struct Subscriptions(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    book: Mutex<Book>,
+    /// None until something is subscribed: most links have none.
+    book: Mutex<Option<Box<Book>>>,
     /// The revision of the book, to be looked at without a lock.
     latest: AtomicU64,
-    /// Who says what has changed or is to be tried again.
-    pump: Mutex<Option<Waker>>,
+    /// Who says what has changed or is to be tried again: the pumps of the links that share this.
+    pumps: Mutex<Vec<Waker>>,
+    /// How often they were called. Who has waited since the last time waits still.
+    calls: AtomicU64,
 }
 
 /// What is subscribed, and what has changed. Each change has a number: a connection knows up to
@@ -180,6 +184,9 @@ impl Subscriptions {
     /// What is to be said on a new connection, and the number of the last change in it. Those that
     /// were refused wait for their time.
     pub(super) fn all(&self, now: Instant) -> (Vec<Message>, u64) {
+        if self.0.latest.load(Ordering::Acquire) == 0 {
+            return (Vec::new(), 0);
+        }
         let mut book = self.book();
         book.greeted = book.revision;
         let due = book.entries.iter_mut().filter(|entry| entry.is_due(now));
@@ -210,12 +217,20 @@ impl Subscriptions {
     }
 
     /// When something is to be tried again; wakes `pump` when that or anything else changes.
-    pub(super) fn deadline(&self, pump: &Waker) -> Option<Instant> {
-        let mut slot = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner);
-        if !slot.as_ref().is_some_and(|waker| waker.will_wake(pump)) {
-            *slot = Some(pump.clone());
+    pub(super) fn deadline(&self, pump: &Waker, waiting: &mut Option<u64>) -> Option<Instant> {
+        if *waiting != Some(self.0.calls.load(Ordering::Acquire)) {
+            let mut pumps = self.0.pumps.lock().unwrap_or_else(PoisonError::into_inner);
+            if !pumps.iter().any(|waker| waker.will_wake(pump)) {
+                // Almost always there is one.
+                pumps.reserve_exact(1);
+                pumps.push(pump.clone());
+            }
+            *waiting = Some(self.0.calls.load(Ordering::Acquire));
         }
-        drop(slot);
+        // Every change wakes the pump, which then looks.
+        if self.0.latest.load(Ordering::Acquire) == 0 {
+            return None;
+        }
         self.book().entries.iter().filter_map(|entry| entry.retry_at).min()
     }
 
@@ -231,15 +246,42 @@ impl Subscriptions {
         self.0.latest.store(book.revision, Ordering::Release);
     }
 
-    /// Wakes the pump.
+    /// Wakes the pumps.
     fn call(&self) {
-        let pump = self.0.pump.lock().unwrap_or_else(PoisonError::into_inner).take();
-        pump.into_iter().for_each(Waker::wake);
+        let pumps = {
+            let mut pumps = self.0.pumps.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.calls.fetch_add(1, Ordering::AcqRel);
+            std::mem::take(&mut *pumps)
+        };
+        pumps.into_iter().for_each(Waker::wake);
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> Opened<'_> {
+        Opened(self.0.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The book, made when it is first opened.
+struct Opened<'a>(MutexGuard<'a, Option<Box<Book>>>);
+
+impl Deref for Opened<'_> {
+    type Target = Book;
+
+    fn deref(&self) -> &Book {
+        static EMPTY: Book = Book::EMPTY;
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for Opened<'_> {
+    fn deref_mut(&mut self) -> &mut Book {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Book {
+    const EMPTY: Self =
+        Self { entries: Vec::new(), farewells: VecDeque::new(), revision: 0, greeted: 0 };
 }
 
 impl Entry {

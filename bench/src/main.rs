@@ -10,6 +10,7 @@ mod measure;
 mod memory;
 mod peers;
 mod report;
+mod storm;
 mod websockets;
 mod windows;
 
@@ -19,6 +20,12 @@ use report::{Report, Section};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [serve, address] = arguments.as_slice()
+        && serve == storm::SERVE
+    {
+        storm::serve(address);
+        return ExitCode::SUCCESS;
+    }
     let write = arguments.iter().any(|argument| argument == "--write");
     arguments.retain(|argument| argument != "--write");
     let part = arguments.first().map_or("", String::as_str);
@@ -29,6 +36,9 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     for section in sections().into_iter().filter(|section| section.name.contains(part)) {
         println!("{}", report.add(section));
+    }
+    if part.is_empty() || part == "storm" {
+        println!("{}", report.storm(storm::run()));
     }
     if part.is_empty() {
         println!("{}", report.targets());

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use crate::measure::{Figure, Row, measure};
+use crate::storm::Storm;
 
 /// A table of figures that are compared with each other.
 pub struct Section {
@@ -34,7 +35,12 @@ pub struct Report {
     text: String,
     figures: Vec<(&'static str, Figure)>,
     sizes: Vec<(String, u64)>,
+    storm: Option<Storm>,
 }
+
+const STORM: &str = "All links of one process lose their server, which comes back after 2 s; both on \
+                     loopback, in two processes on the cores of the machine. They share a handshake \
+                     limiter with its defaults.";
 
 /// What we hold ourselves to: what it is, and whether it holds.
 type Target = (String, bool);
@@ -62,6 +68,15 @@ impl Report {
         text
     }
 
+    /// Takes over what came of a storm and answers its table.
+    pub fn storm(&mut self, storm: Storm) -> String {
+        let text = format!("## reconnect storm\n\n{STORM}\n\n{}", storm.text());
+        self.text += &text;
+        self.text.push('\n');
+        self.storm = Some(storm);
+        text
+    }
+
     fn nanos(&self, section: &str, name: &str) -> Option<f64> {
         self.figure(section, name).map(|figure| figure.nanos)
     }
@@ -75,7 +90,50 @@ impl Report {
         let mut targets = Vec::new();
         self.breaker_targets(&mut targets);
         self.other_targets(&mut targets);
+        self.websocket_targets(&mut targets);
         targets
+    }
+
+    fn websocket_targets(&self, targets: &mut Vec<Target>) {
+        let names = ["64 B, window 1", "64 B, window 16", "16 KiB, window 1", "16 KiB, window 16"];
+        for name in names {
+            let section = format!("websocket echo, {name}");
+            let of = |row: &str| {
+                let mut found = self.figures.iter().filter(|(s, _)| *s == section);
+                found.find(|(_, figure)| figure.name == row).map(|(_, figure)| figure.nanos)
+            };
+            let (ours, bare) = (of("mainstay link"), of("bare tokio-tungstenite"));
+            let (Some(ours), Some(bare)) = (ours, bare) else { continue };
+            let small = of("bare tokio-tungstenite, small buffers").unwrap_or(bare);
+            let what = format!(
+                "{section}: a link takes ≤ 1.10 × the bare library as it comes: {:.2} (with buffers \
+                 as small as the link's: {:.2})",
+                ours / bare,
+                ours / small
+            );
+            targets.push((what, ours <= 1.10 * bare));
+        }
+        let allocations = |row: &str| {
+            self.figure("websocket echo, 64 B, window 16", row).map(|figure| figure.allocations)
+        };
+        let bare = allocations("bare tokio-tungstenite, small buffers");
+        if let (Some(ours), Some(bare)) = (allocations("mainstay link"), bare) {
+            // 256 messages there and back.
+            let each = (ours - bare) / 512.0;
+            let what = format!("allocations of a link per message beside the payload: {each:.3}");
+            targets.push((what, each <= 0.01));
+        }
+        let idle = "mainstay, an idle websocket link, beside its TCP stream";
+        if let Some((_, bytes)) = self.sizes.iter().find(|(name, _)| name == idle) {
+            targets.push((format!("an idle link ≤ 6144 B: {bytes}"), *bytes <= 6_144));
+        }
+        if let Some(storm) = &self.storm {
+            let what = format!(
+                "{} links are back after a restart, at most {} handshakes a second: {}",
+                storm.links, storm.allowed, storm.peak
+            );
+            targets.push((what, storm.is_calm()));
+        }
     }
 
     fn breaker_targets(&self, targets: &mut Vec<Target>) {

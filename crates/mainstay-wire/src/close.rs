@@ -155,10 +155,12 @@ pub fn close_codes_as_markdown() -> String {
         let then = match reaction(code, None) {
             Reaction::Refresh => "gets new credentials once, then gives up",
             Reaction::Fail | Reaction::Stop => "gives up",
-            Reaction::Redial { .. } | Reaction::RedialFew { .. } => match Verdict::of(code) {
-                Some(Verdict::AfterRetry) => "reconnects, not before `retry`",
-                Some(Verdict::AtOnce | Verdict::Final) | None => "reconnects at once",
-            },
+            Reaction::Redial { .. } | Reaction::RedialFew { .. } | Reaction::PingLess => {
+                match Verdict::of(code) {
+                    Some(Verdict::AfterRetry) => "reconnects, not before `retry`",
+                    Some(Verdict::AtOnce | Verdict::Final) | None => "reconnects at once",
+                }
+            }
         };
         table.push_str(&format!("| {code} | `{name}` | {meaning} | {then} |\n"));
     }

@@ -13,6 +13,9 @@
 //! | HTTP 408, 425, 429, 5xx | redial, not before `Retry-After` |
 //! | other HTTP 4xx, 3xx | fail |
 //!
+//! A peer that says it was pinged too often (gRPC's `too_many_pings`) is pinged half as often; no close
+//! code of RFC 6455 says so, but a reason may ([`Reaction::PingLess`]).
+//!
 //! RFC 6455 says what the codes mean; what to do about them is what the field does. Applications
 //! have codes of their own (3000 to 4999) and put their own function in this one's place.
 
@@ -39,6 +42,9 @@ pub enum Reaction {
         /// Whether the message sent last is to blame and must not be sent again.
         blames_message: bool,
     },
+    /// Dial again, by the usual schedule, and ping half as often from then on: the peer was asked
+    /// too often. Until the link is configured anew.
+    PingLess,
     /// Ask for new credentials and dial again, once; refused again, give up.
     Refresh,
     /// Do not dial again: the peer has said goodbye, and that was all. The link is disconnected.

@@ -225,7 +225,15 @@ pub(super) struct Settings {
     pub(super) edge_interval: u64,
 }
 
+/// Less often than this is not at all.
+const LEAST_OFTEN: u64 = 3_600_000_000_000;
+
 impl Settings {
+    /// Doubles the interval between probes, up to an hour.
+    pub(super) fn ping_less(&mut self) {
+        self.interval = self.interval.saturating_mul(2).min(LEAST_OFTEN.max(self.interval));
+    }
+
     pub(super) fn new(config: &LinkConfig) -> Result<Self, ConfigError> {
         let (reconnect, health) = (&config.reconnect, &config.health);
         let backoff =

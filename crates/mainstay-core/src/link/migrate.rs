@@ -82,6 +82,10 @@ impl Link {
                     Ok(usual)
                 }
             }
+            Reaction::PingLess => {
+                self.settings.ping_less();
+                Ok(usual)
+            }
             Reaction::Refresh if self.refreshed => Err(FailReason::CredentialsRefused),
             Reaction::Refresh => {
                 self.refreshed = true;

@@ -189,7 +189,8 @@ fn a_link_is_its_preset_with_what_it_says_put_over_it() {
                 reconnect = { attempts = 9 }\nhealth = { down = 2 }";
     let link = &load(text).unwrap().links[0];
     assert_eq!((link.config.reconnect.attempts, link.config.health.down), (Some(9), 2));
-    assert_eq!(link.config.reconnect.circuit, Some(mainstay::link::CircuitConfig::default()));
+    let preset = mainstay::link::LinkConfig::streamotter();
+    assert_eq!(link.config.reconnect.circuit, preset.reconnect.circuit);
     assert_eq!(link.target, Target::Tcp { address: "h:1".into(), probe: Probe::Connect });
 }
 

@@ -107,6 +107,19 @@ fn w23_a_ping_is_due_after_silence_not_after_a_time() {
 }
 
 #[test]
+fn w23_a_peer_that_was_pinged_too_often_is_pinged_half_as_often() {
+    let mut rig = websocket();
+    for wanted in [30, 60, 120] {
+        let _ = rig.ended(Outcome::TRANSIENT, Reaction::PingLess);
+        let _ = rig.until(DeadlineReason::Redial);
+        let _ = rig.dialled(Outcome::Success);
+        let since = rig.now;
+        while rig.next().0 != DeadlineReason::Probe {}
+        assert_eq!(rig.now.since(since), wanted * SECOND);
+    }
+}
+
+#[test]
 fn w21_any_byte_answers_a_ping_and_is_no_round_trip() {
     let mut rig = websocket();
     while rig.next().0 != DeadlineReason::Probe {}

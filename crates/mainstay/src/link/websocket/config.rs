@@ -121,10 +121,12 @@ pub enum Ending<'a> {
 
 impl Ending<'_> {
     /// What to do about it, by the table of [`mainstay_core::link::close_code`] and
-    /// [`mainstay_core::link::refused_upgrade`].
+    /// [`mainstay_core::link::refused_upgrade`]. A reason that speaks of `too_many_pings`, as gRPC's
+    /// does, asks for fewer of them.
     #[must_use]
-    pub const fn reaction(&self) -> Reaction {
+    pub fn reaction(&self) -> Reaction {
         match self {
+            Self::Closed { reason, .. } if reason.contains("too_many_pings") => Reaction::PingLess,
             Self::Closed { code, .. } => close_code(*code),
             Self::Refused { status, retry_after } => refused_upgrade(*status, *retry_after),
         }

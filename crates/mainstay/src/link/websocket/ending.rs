@@ -55,9 +55,10 @@ pub(super) fn refused(status: u16, hint: Option<Duration>, reaction: Reaction) -
 /// The class of an ending, for statistics and breakers.
 const fn outcome(reaction: Reaction, hint: Option<Duration>) -> Outcome {
     match reaction {
-        Reaction::Redial { .. } | Reaction::RedialFew { .. } | Reaction::Stop => {
-            Outcome::Transient { hint }
-        }
+        Reaction::Redial { .. }
+        | Reaction::RedialFew { .. }
+        | Reaction::PingLess
+        | Reaction::Stop => Outcome::Transient { hint },
         Reaction::Refresh => Outcome::Refused,
         Reaction::Fail => Outcome::Permanent,
     }

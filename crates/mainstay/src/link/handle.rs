@@ -319,7 +319,8 @@ impl Link {
     /// (`connected`), or `*` for all.
     ///
     /// Listeners are called in turn by the link's own task and should be quick. One that panics
-    /// disturbs no other.
+    /// disturbs no other. They go with the link: one may hold a handle of the link it listens to, if
+    /// the link is shut down in the end.
     ///
     /// # Errors
     ///

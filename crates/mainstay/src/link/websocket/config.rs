@@ -159,7 +159,7 @@ impl Guard {
 pub struct Classify(Arc<dyn Fn(&Ending<'_>) -> Reaction + Send + Sync>);
 
 impl Classify {
-    /// By a function; it can fall back on [`Ending::reaction`].
+    /// By a function; it can fall back on [`Ending::reaction`], which also holds if it panics.
     #[must_use]
     pub fn by(decide: impl Fn(&Ending<'_>) -> Reaction + Send + Sync + 'static) -> Self {
         Self(Arc::new(decide))

@@ -55,7 +55,8 @@ type Shaken = Pin<Box<dyn Future<Output = Result<Opening, DialError>> + Send>>;
 type Shake = dyn Fn(Opening) -> Shaken + Send + Sync;
 
 impl Handshake {
-    /// Whatever `shake` does with a connection that it gives back when all is well.
+    /// Whatever `shake` does with a connection that it gives back when all is well. If it panics, the
+    /// attempt has failed, and the next tries again.
     #[must_use]
     pub fn new<F, Fut>(shake: F) -> Self
     where

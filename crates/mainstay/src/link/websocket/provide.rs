@@ -47,7 +47,7 @@ pub enum ProvideError {
 }
 
 impl Provider {
-    /// Whatever `ask` answers.
+    /// Whatever `ask` answers. If it panics, the attempt has failed, and the next asks again.
     #[must_use]
     pub fn new<F, Fut>(ask: F) -> Self
     where

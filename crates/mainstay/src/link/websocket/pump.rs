@@ -136,8 +136,9 @@ impl Pump {
         let old = std::mem::replace(&mut self.socket, new.socket);
         let above = std::mem::replace(&mut self.above, new.above);
         if self.flushed < self.started {
+            // The earlier connection may still bring them out, but nobody will know.
             self.flushed = self.started;
-            self.line.left_behind(self.started);
+            self.line.uncertain(self.started);
         }
         // A connection that was still being drained has had its time.
         self.old = Some(Box::new(Old { socket: old, above, until, bye: Bye::Unsaid }));

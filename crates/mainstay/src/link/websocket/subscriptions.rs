@@ -352,4 +352,36 @@ mod tests {
         assert_eq!(texts(&wanted.changes(now, serving).0), ["-c"]);
         assert_eq!(texts(&wanted.changes(now, standby).0), ["-a"]);
     }
+
+    #[test]
+    fn w32_what_leaves_during_a_migration_that_fails_is_said_to_who_serves_on() {
+        let (wanted, now) = (Subscriptions::default(), Instant::from_millis(0));
+        assert!(wanted.set("a", "+a") && wanted.set("b", "+b"));
+        let (_, serving) = wanted.all(now);
+        let (_, _failed) = wanted.all(now);
+        assert!(wanted.take_out("a", Some("-a".into())));
+        let (changes, serving) = wanted.changes(now, serving);
+        assert_eq!(texts(&changes), ["-a"]);
+        assert!(wanted.take_out("b", Some("-b".into())));
+        assert_eq!(texts(&wanted.changes(now, serving).0), ["-b"]);
+    }
+
+    #[test]
+    fn w32_a_refusal_backs_off_by_itself_and_an_acceptance_forgives() {
+        let wanted = Subscriptions::default();
+        assert!(wanted.set("a", "+a"));
+        let (_, told) = wanted.all(Instant::from_millis(0));
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            longest = longest.max(wanted.refused("a").unwrap());
+            assert!(!wanted.changed_since(told), "it is no change");
+            let due = wanted.deadline(Waker::noop(), &mut None).unwrap();
+            assert_eq!(wanted.due(due).len(), 1);
+            assert_eq!(wanted.due(due).len(), 0, "once");
+        }
+        assert!(longest > Duration::from_secs(1) && longest <= Duration::from_secs(60));
+        wanted.accepted("a");
+        assert!(wanted.refused("a").unwrap() <= Duration::from_secs(1));
+        assert_eq!(wanted.refused("b"), None);
+    }
 }

@@ -136,6 +136,24 @@ async fn w27_handshake_and_subscriptions_come_before_what_waits_on_every_connect
 }
 
 #[tokio::test]
+async fn w27_a_subscription_goes_before_what_is_sent_after_it() {
+    let peer = Peer::start(Do::Listen).await;
+    let (socket, _incoming) = open(WebSocketConfig::new(peer.url()));
+    socket.connect().await.unwrap();
+    for n in 0..50 {
+        let (key, message) = (format!("{n}"), format!("+{n}"));
+        assert!(socket.subscribe(&key, message));
+        assert!(socket.try_send(format!("uses {n}")).seq().is_some());
+    }
+    peer.until("all arrived", |peer| peer.heard().len() == 100).await;
+    let heard = peer.heard();
+    let place = |text: String| heard.iter().position(|other| *other == text).expect("it came");
+    for n in 0..50 {
+        assert!(place(format!("+{n}")) < place(format!("uses {n}")), "{heard:?}");
+    }
+}
+
+#[tokio::test]
 async fn w27_nothing_that_waits_is_sent_before_the_connection_is_ready() {
     let peer = Peer::start(Do::Listen).await;
     let open_the_door = Arc::new(AtomicBool::new(false));

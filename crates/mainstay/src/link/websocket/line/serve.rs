@@ -22,6 +22,12 @@ impl Line {
         }
     }
 
+    /// Whether the messages up to `started` get out will not be known.
+    pub(in crate::link::websocket) fn uncertain(&self, started: Seq) {
+        self.lock().receipts.unknown(started);
+        self.settled.notify_waiters();
+    }
+
     /// The connection is gone; what was written up to `started` and not flushed is unknown.
     pub(in crate::link::websocket) fn lost(&self, started: Seq) {
         let asker = {
@@ -40,12 +46,6 @@ impl Line {
         asker.into_iter().for_each(Waker::wake);
         self.settled.notify_waiters();
         self.room.notify_waiters();
-    }
-
-    /// What was written up to `started` and not flushed is left to a connection that is drained.
-    pub(in crate::link::websocket) fn left_behind(&self, started: Seq) {
-        self.lock().receipts.unknown(started);
-        self.settled.notify_waiters();
     }
 
     /// The link has given up: what waits will not be sent. Or it has not, any more.

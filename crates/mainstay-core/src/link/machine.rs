@@ -160,6 +160,8 @@ impl Link {
             Input::Migrated { generation, outcome } => {
                 if self.health.migration == generation && generation != Generation::default() {
                     self.migrated(now, generation, outcome, &mut step);
+                } else if generation == self.dial && self.state.is_dialling() {
+                    self.dial_finished(now, outcome, Reaction::of(outcome), bits, &mut step);
                 }
             }
             Input::ProbeFinished { generation, outcome, rtt } => {
@@ -327,6 +329,9 @@ impl Link {
             | State::Reconnecting { .. }
             | State::Suspended { .. }
             | State::Failed { .. } => return,
+        }
+        if self.promote(now, outcome, reaction, step) {
+            return;
         }
         step.action = Action::Abandon;
         match outcome {

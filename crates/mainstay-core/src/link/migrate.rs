@@ -42,6 +42,33 @@ impl Link {
         step.tell(Event::Migrated);
     }
 
+    /// The connection that served is gone while another is being made: that one is the redial, and
+    /// need not be begun again. A peer may well let go of the old one as soon as it hears of the new.
+    ///
+    /// Says no where there is none, or where the ending asks for something else than a redial.
+    pub(super) fn promote(
+        &mut self,
+        now: Instant,
+        outcome: Outcome,
+        reaction: Reaction,
+        step: &mut Step,
+    ) -> bool {
+        let successor = self.health.migration;
+        let redials = matches!(reaction, Reaction::Redial { .. }) && outcome != Outcome::Success;
+        if successor == Generation::default() || !redials || self.is_last() {
+            return false;
+        }
+        step.tell(Event::Error { outcome, terminal: false });
+        self.failing_since.get_or_insert(now);
+        self.dial = successor;
+        self.attempts = self.attempts.saturating_add(1);
+        self.counters.attempts += 1;
+        let until = later(now, self.settings.dial_timeout);
+        self.enter(State::Reconnecting { redial: Redial::Dialling { until } }, step);
+        step.tell(Event::ReconnectAttempt { attempt: self.attempts });
+        true
+    }
+
     /// A dial that waits for its turn begins then.
     pub(super) fn delay_dial(&mut self, turn: Instant) {
         let later = later(turn, self.settings.dial_timeout);

@@ -135,7 +135,8 @@ pub enum Action {
         deadline: Instant,
     },
     /// Dial a second connection beside the one that serves, and report [`Input::Migrated`]; if that
-    /// was a success, the second one serves and the first is drained.
+    /// was a success, the second one serves and the first is drained. If the first is lost meanwhile,
+    /// this dial goes on as the redial, and is reported all the same.
     Migrate {
         /// To be reported with the outcome.
         generation: Generation,

@@ -340,7 +340,9 @@ fn addressed(input: Input, link: &Link, probe: Generation, pick: u32) -> Input {
             Input::DialDelayed { generation: of(link.generation()), until }
         }
         Input::Migrated { outcome, .. } => {
-            Input::Migrated { generation: of(link.health.migration), outcome }
+            let none = link.health.migration == Generation::default();
+            let right = if none { link.generation() } else { link.health.migration };
+            Input::Migrated { generation: of(right), outcome }
         }
         Input::Connect
         | Input::Disconnect
@@ -366,6 +368,7 @@ struct Sheet {
     connections: u64,
     reconnections: u64,
     dialling: Option<Generation>,
+    migrating: Option<Generation>,
 }
 
 impl Sheet {
@@ -387,10 +390,20 @@ impl Sheet {
         {
             self.dialling = None;
         }
+        let attempts = step.events().any(|e| matches!(e, Event::ReconnectAttempt { .. }));
+        if attempts && step.action == Action::Nothing {
+            self.dialling = self.migrating;
+        }
+        if let Input::Migrated { generation, .. } = input
+            && self.dialling == Some(generation)
+        {
+            self.dialling = None;
+        }
         match step.action {
+            Action::Migrate { generation, .. } => self.migrating = Some(generation),
             Action::Dial { generation, .. } => self.dialling = Some(generation),
             Action::Abandon | Action::Close { .. } => self.dialling = None,
-            Action::Probe { .. } | Action::Migrate { .. } | Action::Nothing => {}
+            Action::Probe { .. } | Action::Nothing => {}
         }
     }
 }

@@ -172,9 +172,7 @@ impl<T: Transport> Task<T> {
         match kind {
             Kind::Dial => {
                 if outcome == Outcome::Success {
-                    let transport = self.transport.clone();
-                    let work = Box::pin(async move { Err(transport.lost().await) });
-                    self.line = Some(Slot::new(Kind::Hold, generation, work));
+                    self.hold(generation);
                 }
                 let input = Input::DialFinished { generation, outcome };
                 self.desk.book().give_with(input, error);
@@ -204,13 +202,30 @@ impl<T: Transport> Task<T> {
         let Some(Slot { generation, .. }) = self.standby.take() else { return };
         let (outcome, error) = read(&result);
         if outcome == Outcome::Success {
-            // What is held from now on is the second connection; the transport drains the first.
             self.probe = None;
-            if let Some(line) = &mut self.line {
-                line.generation = generation;
+            match &mut self.line {
+                // What is held from now on is the second connection; the transport drains the first.
+                Some(line) => line.generation = generation,
+                // The first is gone already.
+                None => self.hold(generation),
             }
         }
-        self.desk.book().give_with(Input::Migrated { generation, outcome }, error);
+        let reaction = result.as_ref().err().and_then(|error| error.reaction);
+        let mut book = self.desk.book();
+        let input = match reaction {
+            Some(reaction) if book.machine.generation() == generation => {
+                Input::Ended { generation, outcome, reaction }
+            }
+            Some(_) | None => Input::Migrated { generation, outcome },
+        };
+        book.give_with(input, error);
+    }
+
+    /// Holds the connection that was made.
+    fn hold(&mut self, generation: Generation) {
+        let transport = self.transport.clone();
+        let work = Box::pin(async move { Err(transport.lost().await) });
+        self.line = Some(Slot::new(Kind::Hold, generation, work));
     }
 
     /// Tells the machine when the peer was last heard, before something is decided by it.

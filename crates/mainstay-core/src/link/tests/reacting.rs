@@ -218,8 +218,44 @@ fn w43_a_failed_migration_leaves_the_connection_alone() {
     rig.is(StateName::Connected);
     let step = rig.give(Input::Migrate);
     let Action::Migrate { generation, .. } = step.action else { panic!("a second dial") };
+    let _ = rig.give(Input::Pause);
+    let late = rig.give(Input::Migrated { generation, outcome: Outcome::Success });
+    assert_eq!((late.action, told(&late).len()), (Action::Nothing, 0));
+    rig.is(StateName::Suspended);
+}
+
+#[test]
+fn w43_a_connection_lost_during_a_migration_makes_it_the_redial() {
+    let migrating = || {
+        let mut rig = websocket();
+        let step = rig.give(Input::Migrate);
+        let Action::Migrate { generation, .. } = step.action else { panic!("a second dial") };
+        (rig, generation)
+    };
+    let (mut rig, generation) = migrating();
+    let step = rig.lost(Outcome::TRANSIENT);
+    assert_eq!(step.action, Action::Nothing, "the dial that is under way goes on");
+    rig.is(StateName::Reconnecting);
+    let step = rig.give(Input::Migrated { generation, outcome: Outcome::Success });
+    rig.is(StateName::Connected);
+    assert!(told(&step).contains(&"link.reconnected"));
+    assert_eq!(rig.link.generation(), generation);
+
+    let (mut rig, generation) = migrating();
     let _ = rig.lost(Outcome::TRANSIENT);
+    let step = rig.give(Input::Migrated { generation, outcome: Outcome::TRANSIENT });
+    assert!(told(&step).contains(&"link.reconnecting"), "like every failed redial");
+
+    let (mut rig, generation) = migrating();
+    let step = rig.ended(Outcome::Permanent, Reaction::Fail);
+    assert_eq!(step.action, Action::Abandon);
+    rig.is(StateName::Failed);
     let late = rig.give(Input::Migrated { generation, outcome: Outcome::Success });
     assert_eq!(late.action, Action::Nothing);
-    rig.is(StateName::Reconnecting);
+    rig.is(StateName::Failed);
+
+    let (mut rig, _) = migrating();
+    let _ = rig.lost(Outcome::TRANSIENT);
+    let (reason, step) = rig.next();
+    assert_eq!((reason, step.action), (DeadlineReason::DialTimeout, Action::Abandon));
 }

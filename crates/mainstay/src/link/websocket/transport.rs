@@ -129,7 +129,8 @@ struct Serve<'a> {
 
 impl<'a> Serve<'a> {
     fn new(transport: &'a WebSocketTransport) -> Self {
-        let pump = lock(&transport.idle).take();
+        // One that was to take over from a connection that is gone serves in its place.
+        let pump = lock(&transport.idle).take().or_else(|| lock(&transport.standby).take());
         if pump.is_some() {
             transport.line.opened(clock::now());
         }

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod promises;
+mod seeds;
 mod sizes;
 mod source;
 mod words;
@@ -21,7 +22,8 @@ use source::Source;
 pub(crate) const HELP: &str = "\
 Checks the rules that no compiler checks: arrows between crates, allowed dependencies and their
 reasons, sizes of files and functions, names, banned text, no clock and no randomness below the
-drivers, and that every promise has a test. What is allowed stands in xtask/tidy.toml.
+drivers, that every promise has a test, and that every test that docs/seeds.md names exists. What
+is allowed stands in xtask/tidy.toml.
 
 usage: cargo xtask tidy
 
@@ -106,6 +108,7 @@ fn check(root: &Path) -> Result<(Vec<Finding>, usize), Failure> {
     findings.extend(sizes::check(&rules, &sources));
     findings.extend(words::check(&rules, &sources));
     findings.extend(promises::check(&rules, &sources));
+    findings.extend(seeds::check(&sources));
     findings.sort();
     Ok((findings, sources.len()))
 }

@@ -1,6 +1,7 @@
 //! What the user typed.
 
 mod fault;
+mod reach;
 pub(crate) mod value;
 mod ws;
 
@@ -14,6 +15,7 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
+pub(crate) use reach::{IdentityArgs, ReachArgs};
 pub(crate) use ws::WsArgs;
 
 /// Connections that hold: serve links, hold URLs, talk over WebSockets, retry calls and commands.
@@ -162,6 +164,8 @@ pub(crate) struct HoldArgs {
     /// Allow ws:// to another machine: what is sent can then be read and changed on the way
     #[arg(long)]
     pub(crate) allow_plain: bool,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
 }
 
 /// How a link is dialled again.

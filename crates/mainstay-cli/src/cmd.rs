@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod fault;
 pub(crate) mod hold;
+mod reach;
 pub(crate) mod serve;
 pub(crate) mod words;
 pub(crate) mod ws;

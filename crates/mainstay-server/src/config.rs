@@ -13,6 +13,7 @@ mod policies;
 mod problem;
 mod secret;
 mod settings;
+mod socket;
 mod target;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
+pub use socket::{ProxySpec, SocketSpec, read_pem};
 pub use target::{Probe, Target, safe_url};
 
 use place::Document;

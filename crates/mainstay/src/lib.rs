@@ -24,9 +24,9 @@ pub mod tower;
 
 pub use mainstay_core as core;
 
-/// Compiles and runs the program in the README.
+/// Compiles the programs in the README and runs the first.
 #[cfg(doctest)]
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", feature = "websocket"))]
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct Readme;

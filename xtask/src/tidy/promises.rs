@@ -25,21 +25,34 @@ fn spread(range: &str) -> Vec<String> {
     (number(first)..=number(last)).map(|n| format!("{letter}{n:02}")).collect()
 }
 
-/// The ids that the tests of `source` carry.
-fn ids(source: &Source) -> Vec<String> {
+/// A test, and the attributes and comments right above it.
+pub(super) struct Test<'a> {
+    pub(super) name: &'a str,
+    head: Vec<&'a str>,
+}
+
+/// The tests of `source`.
+pub(super) fn tests(source: &Source) -> Vec<Test<'_>> {
     let text: Vec<&str> = source.text.lines().map(str::trim).collect();
-    let code: Vec<&str> = source.code.lines().map(str::trim).collect();
     let mut found = Vec::new();
-    for (number, line) in code.iter().enumerate() {
+    for (number, line) in source.code.lines().map(str::trim).enumerate() {
         let Some(name) = function_name(line) else { continue };
         let above = text[..number].iter().rev();
         let head: Vec<&str> =
             above.copied().take_while(|l| l.starts_with("#[") || l.starts_with("//")).collect();
-        if !head.iter().any(|line| line.starts_with("#[") && is_test(line)) {
-            continue;
+        if head.iter().any(|line| line.starts_with("#[") && is_test(line)) {
+            found.push(Test { name, head });
         }
-        found.extend(name.split('_').filter_map(id));
-        let comments = head.iter().filter(|line| line.starts_with("//"));
+    }
+    found
+}
+
+/// The ids that the tests of `source` carry.
+fn ids(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for test in tests(source) {
+        found.extend(test.name.split('_').filter_map(id));
+        let comments = test.head.iter().filter(|line| line.starts_with("//"));
         found.extend(comments.flat_map(|line| line.split([' ', ':', ','])).filter_map(id));
     }
     found

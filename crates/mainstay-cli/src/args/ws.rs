@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{RedialArgs, value};
+use super::{IdentityArgs, ReachArgs, RedialArgs, value};
 
 /// The largest message that can be asked for.
 const MESSAGE_MAX: u64 = 512 * 1024 * 1024;
@@ -20,6 +20,7 @@ Examples:
   mainstay ws wss://example.org/feed --subscribe '{\"subscribe\":\"ticks\"}' --no-input --json
   echo hello | mainstay ws ws://127.0.0.1:9001 --linger 3s
   mainstay ws wss://example.org --token-env TOKEN --subprotocol graphql-transport-ws --ping 5s
+  mainstay ws wss://intern.example.org --ca-file ca.pem --cert-file me.pem --key-file me.key
 
 Exit codes: 0 all was sent, 1 something was not or may be lost, or the link gave up, 2 usage."
 )]
@@ -68,6 +69,10 @@ pub(crate) struct WsArgs {
     /// Allow ws:// to another machine: what is sent can then be read and changed on the way
     #[arg(long, help_heading = "Connection")]
     pub(crate) allow_plain: bool,
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(crate) reach: ReachArgs,
+    #[command(flatten, next_help_heading = "Connection")]
+    pub(crate) identity: IdentityArgs,
     /// Silence after which the peer is pinged
     #[arg(
         long,

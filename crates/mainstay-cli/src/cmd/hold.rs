@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use url::Url;
 
+use super::reach;
 use crate::args::{HoldArgs, RedialArgs};
 use crate::exit::{Failure, ok_if};
 use crate::signals::Stop;
@@ -131,18 +132,31 @@ struct Configs {
     asked: LinkConfig,
     /// By a ping.
     pinged: LinkConfig,
-    allow_plain: bool,
+    /// Every WebSocket, but for its address.
+    socket: WebSocketConfig,
 }
 
 impl Configs {
     fn new(args: &HoldArgs) -> Result<Self, Failure> {
         let (asked, pinged) = (LinkConfig::default(), LinkConfig::websocket());
-        Ok(Self {
-            asked: config(args, asked)?,
-            pinged: config(args, pinged)?,
-            allow_plain: args.allow_plain,
-        })
+        let mut socket =
+            WebSocketConfig { allow_plain: args.allow_plain, ..WebSocketConfig::default() };
+        reach::reach(&args.reach, &mut socket)?;
+        let leads_to = |schemes: &[&str]| {
+            args.urls.iter().any(|url| schemes.iter().any(|scheme| has_scheme(url, scheme)))
+        };
+        if args.reach.ca_file.is_some() && !leads_to(&["wss"]) {
+            return Err(Failure::usage("--ca-file is for wss:// only"));
+        }
+        if args.reach.proxy.is_some() && !leads_to(&["ws", "wss"]) {
+            return Err(Failure::usage("--proxy is for ws:// and wss:// only"));
+        }
+        Ok(Self { asked: config(args, asked)?, pinged: config(args, pinged)?, socket })
     }
+}
+
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    url.split_once(':').is_some_and(|(own, _)| own.eq_ignore_ascii_case(scheme))
 }
 
 /// What the arguments say, over `base`.
@@ -202,9 +216,11 @@ fn open(text: &str, configs: &Configs, events: &Events) -> Result<Link, String> 
             Link::open(asked, transport)
         }
         "ws" | "wss" => {
-            let mut config = WebSocketConfig::new(url.as_str());
-            config.allow_plain = configs.allow_plain;
-            config.validate().map_err(|error| refuse(&unfit(&url, &error)))?;
+            let config = WebSocketConfig { url: url.to_string(), ..configs.socket.clone() };
+            config.validate().map_err(|error| {
+                let tls = reach::unfit(&error, &config.tls);
+                tls.unwrap_or_else(|| refuse(&unfit(&url, &error)))
+            })?;
             // What comes is thrown away, and nothing is sent but pings.
             WebSocket::open(options.config(configs.pinged), config)
                 .map(|(socket, _)| socket.link().clone())

@@ -17,7 +17,7 @@ use mainstay::event::{Event, Events, Kind};
 use mainstay::link::websocket::{
     Incoming, IncomingConfig, Offer, OutboxConfig, Overflow, Provider, WebSocket, WebSocketConfig,
 };
-use mainstay::link::{LinkConfig, LinkOptions, StateName};
+use mainstay::link::{LinkConfig, LinkOptions, StateName, TlsConfig};
 use mainstay_server::config::{Secret, safe_url};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use url::Url;
 
-use super::hold;
+use super::{hold, reach};
 use crate::args::WsArgs;
 use crate::exit::{Failure, ok_if};
 use crate::signals::Stop;
@@ -101,6 +101,11 @@ fn open(args: &WsArgs, events: Events) -> Result<(WebSocket, Incoming), Failure>
     config.subprotocols.clone_from(&args.subprotocols);
     config.provider = args.token_env.as_deref().map(token).transpose()?;
     config.allow_plain = args.allow_plain;
+    reach::reach(&args.reach, &mut config)?;
+    reach::identity(&args.identity, &mut config)?;
+    if url.scheme() == "ws" && config.tls != TlsConfig::default() {
+        return Err(refuse("--ca-file, --cert-file and --key-file are for wss:// only".into()));
+    }
     config.upgrade_timeout = args.dial_timeout;
     config.message_max = usize::try_from(args.max_message).unwrap_or(usize::MAX);
     config.incoming = WAITING;
@@ -113,7 +118,7 @@ fn open(args: &WsArgs, events: Events) -> Result<(WebSocket, Incoming), Failure>
     };
     config.validate().map_err(|error| match error.field.as_str() {
         "url" => refuse(hold::unfit(&url, &error)),
-        _ => unfit(&error),
+        _ => reach::unfit(&error, &config.tls).map_or_else(|| unfit(&error), Failure::usage),
     })?;
     let options = LinkOptions::new(shown.as_str()).config(link(args)?).events(events);
     WebSocket::open(options, config).map_err(|error| unfit(&error))

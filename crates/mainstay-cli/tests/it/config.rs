@@ -3,6 +3,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::program::{Program, command, expect_file, run_in};
+use crate::tls::{Authority, write};
 
 #[test]
 fn the_example_is_written_once_and_makes_sense() {
@@ -26,6 +27,12 @@ fn the_example_is_written_once_and_makes_sense() {
         })
         .collect();
     fs::write(folder.path().join("all.toml"), all).unwrap();
+    // With the files that it names.
+    let ours = Authority::new("ours");
+    let own = ours.sign(4000);
+    ours.file(folder.path());
+    write(folder.path(), "me.pem", &own.certificate);
+    write(folder.path(), "me.key", &own.key);
     let mut checking = command(&["config", "check", "all.toml"]);
     checking.current_dir(folder.path());
     checking.env("MAINSTAY_TOKEN", "0123456789abcdef").env("API_TOKEN", "secret");

@@ -13,4 +13,6 @@ mod peer;
 mod program;
 mod serve;
 mod server;
+mod tls;
 mod ws;
+mod wss;

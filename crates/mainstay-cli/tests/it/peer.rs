@@ -1,12 +1,13 @@
 //! A WebSocket server that can be killed and started again on its port.
 
-use std::io::Write as _;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, accept_hdr};
@@ -17,6 +18,7 @@ use crate::server::bind;
 /// It listens until it is dropped, which cuts every connection.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,16 +38,26 @@ impl Peer {
     }
 
     pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::with(address, None)
+    }
+
+    /// The same behind TLS. [`Peer::tell`] cannot be used.
+    pub(crate) fn secure(config: Arc<ServerConfig>) -> Self {
+        Self::with("127.0.0.1:0".parse().expect("it is an address"), Some(config))
+    }
+
+    fn with(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = bind(address);
         let address = listener.local_addr().expect("it has an address");
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
-        let thread = thread::spawn(move || serve(&listener, &own));
-        Self { address, shared, thread: Some(thread) }
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
+        let thread = thread::spawn(move || serve(&listener, tls.as_ref(), &own));
+        Self { address, scheme, shared, thread: Some(thread) }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}/", self.address)
+        format!("{}://{}/", self.scheme, self.address)
     }
 
     /// The messages so far.
@@ -93,20 +105,26 @@ impl Drop for Peer {
     }
 }
 
-fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
+fn serve(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Arc<Shared>) {
     for stream in listener.incoming().map_while(Result::ok) {
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
         let copy = stream.try_clone().expect("it can be cloned");
         shared.open.lock().expect("nobody panicked").push(copy);
-        let shared = shared.clone();
-        thread::spawn(move || talk(stream, &shared));
+        let (shared, tls) = (shared.clone(), tls.cloned());
+        thread::spawn(move || match tls {
+            None => talk(stream, &shared),
+            Some(config) => {
+                let tls = ServerConnection::new(config).expect("the configuration is whole");
+                talk(StreamOwned::new(tls, stream), &shared);
+            }
+        });
     }
 }
 
 #[expect(clippy::result_large_err, reason = "the library's own type of callback")]
-fn talk(stream: TcpStream, shared: &Shared) {
+fn talk(stream: impl Read + Write, shared: &Shared) {
     let note = |request: &Request, mut response: Response| {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
         let headers = request.headers();

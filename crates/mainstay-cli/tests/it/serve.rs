@@ -12,14 +12,14 @@ use crate::server::{Answer, Server};
 
 const TOKEN: &str = "0123456789abcdef0123";
 
-struct Serving {
-    program: Program,
+pub(crate) struct Serving {
+    pub(crate) program: Program,
     address: String,
     folder: tempfile::TempDir,
 }
 
 /// Serves the links of `file` on a free port.
-fn serve(file: &str) -> Serving {
+pub(crate) fn serve(file: &str) -> Serving {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mainstay.toml"), file).unwrap();
     let mut serving = command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -37,12 +37,14 @@ impl Serving {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// Asks until `is_it` holds.
-    fn until(&self, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    /// Asks until `is_it` holds. What is being replaced is not there for a moment.
+    pub(crate) fn until(&self, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
-            let found = self.get(path);
-            if is_it(&found) {
+            let (status, body) = ask(&self.address, "GET", path, Some(TOKEN));
+            assert!([200, 404].contains(&status), "{status}: {body}");
+            let found: Value = serde_json::from_str(&body).unwrap();
+            if status == 200 && is_it(&found) {
                 return found;
             }
             assert!(Instant::now() < end, "it stays {found}");
@@ -138,6 +140,77 @@ fn a_service_in_two_places_is_shown_with_both() {
     });
     assert_eq!(shown["endpoints"][1]["url"], two.url("/"));
     assert_eq!(shown["endpoints"][0]["current"], false);
+}
+
+/// A WebSocket with waits that a test does not notice.
+fn socket(peer: &Peer, more: &str) -> String {
+    format!(
+        "[[link]]\nname = \"feed\"\nurl = \"{}\"\n{more}\n\
+         health = {{ interval = \"400ms\", timeout = \"400ms\" }}\n\
+         reconnect = {{ base = \"20ms\", cap = \"50ms\" }}\n",
+        peer.url()
+    )
+}
+
+#[test]
+fn a_websocket_in_two_places_moves_to_the_other_and_is_shown_with_both() {
+    let (one, two) = (Peer::start(), Peer::start());
+    let more = format!("more_urls = [\"{}\"]\nstrategy = \"ordered\"", two.url());
+    let serving = serve(&socket(&one, &more));
+    let shown = serving.until("/api/v1/links/feed", |link| link["state"] == "CONNECTED");
+    assert_eq!(
+        (&shown["endpoints"][0]["url"], &shown["endpoints"][0]["current"]),
+        (&one.url().into(), &true.into())
+    );
+    drop(one);
+    let shown = serving.until("/api/v1/links/feed", |link| {
+        link["endpoints"][1]["current"] == true
+            && link["stats"]["total_reconnections"].as_u64() >= Some(1)
+    });
+    assert_eq!(shown["endpoints"][1]["url"], two.url());
+    assert!(shown["endpoints"][0]["failures"].as_u64() >= Some(1), "{shown}");
+    two.tell("tick");
+    serving.until("/api/v1/links/feed", |link| link["socket"]["received"] == 1);
+}
+
+#[test]
+fn the_breaker_of_a_websocket_opens_by_its_failures_holds_its_dials_and_lets_it_back() {
+    let peer = Peer::start();
+    let address = peer.address;
+    let policy = "[policy.short.gate.breaker]\nconsecutive_failures = 2\n\
+                  open = { base = \"300ms\", cap = \"300ms\" }\n";
+    let serving = serve(&(policy.to_owned() + &socket(&peer, "policy = \"short\"")));
+    serving.until("/api/v1/links/feed", |link| link["state"] == "CONNECTED");
+    drop(peer);
+    serving.until("/api/v1/links/feed", |link| {
+        link["suspended"] == "breaker_open" && link["breaker"]["state"] == "OPEN"
+    });
+    let peer = Peer::at(address);
+    serving.until("/api/v1/links/feed", |link| {
+        link["state"] == "CONNECTED" && link["breaker"]["state"] == "CLOSED"
+    });
+    ask(&serving.address, "POST", "/api/v1/gates/feed/force_open", None);
+    drop(peer);
+    serving.until("/api/v1/links/feed", |link| link["state"] == "SUSPENDED");
+    let _peer = Peer::at(address);
+    ask(&serving.address, "POST", "/api/v1/gates/feed/reset", None);
+    serving.until("/api/v1/links/feed", |link| link["state"] == "CONNECTED");
+}
+
+#[test]
+fn a_websocket_whose_section_changes_is_connected_anew_at_a_reload() {
+    let peer = Peer::start();
+    let serving = serve(&socket(&peer, ""));
+    serving.until("/api/v1/links/feed", |link| link["state"] == "CONNECTED");
+    peer.tell("tick");
+    serving.until("/api/v1/links/feed", |link| link["socket"]["received"] == 1);
+    let more = "data_idle = \"1h\"\nmax_age = \"1h\"\nmessage_max = 1000\nproxy = \"none\"";
+    fs::write(serving.folder.path().join("mainstay.toml"), socket(&peer, more)).unwrap();
+    serving.program.signal(Signal::HUP);
+    // A link of its own, which has received nothing yet.
+    serving.until("/api/v1/links/feed", |link| {
+        link["state"] == "CONNECTED" && link["socket"]["received"] == 0
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use mainstay::core::config::duration;
 use mainstay::core::policy::call::CallConfig;
 use mainstay::core::policy::gate::GateConfig;
 use mainstay::core::policy::preset::Order;
-use mainstay::link::{HealthOverrides, ReconnectOverrides};
+use mainstay::link::{EndpointStrategy, HealthOverrides, ReconnectOverrides};
 use serde::Deserialize;
 
 use super::place::Document;
@@ -67,6 +67,18 @@ pub(super) struct LinkSection {
     pub(super) probe: Option<String>,
     pub(super) subprotocols: Vec<String>,
     pub(super) allow_plain: Option<bool>,
+    pub(super) strategy: Option<EndpointStrategy>,
+    pub(super) ca_file: Option<String>,
+    pub(super) client_cert_file: Option<String>,
+    pub(super) client_key_file: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) proxy: Option<Secret>,
+    pub(super) proxy_env: Option<String>,
+    #[serde(with = "duration::option")]
+    pub(super) max_age: Option<Duration>,
+    #[serde(with = "duration::option")]
+    pub(super) data_idle: Option<Duration>,
+    pub(super) message_max: Option<usize>,
     #[serde(with = "duration::option")]
     pub(super) dial_timeout: Option<Duration>,
     #[serde(with = "duration::option")]

@@ -78,6 +78,22 @@ impl At<'_> {
         let (path, label) = (format!("{}.{field}", self.path), format!("{}.{field}", self.label));
         problems.add(self.document.problem(&path, &label, message));
     }
+
+    /// The secret in the variable that `field` names; it is a mistake when there is none.
+    pub(super) fn variable(
+        &self,
+        field: &str,
+        name: &str,
+        environment: &Environment,
+        problems: &mut Problems,
+    ) -> Option<Secret> {
+        let value = environment.get(name).filter(|value| !value.is_empty());
+        if value.is_none() {
+            let message = format!("names {name}, which the environment does not have");
+            self.refuse(field, message, problems);
+        }
+        value.map(Secret::new)
+    }
 }
 
 fn one(
@@ -87,7 +103,7 @@ fn one(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Option<LinkSpec> {
-    let target = target::read(section, at, problems);
+    let target = target::read(section, at, environment, problems);
     if let Some(policy) = &section.policy
         && !policies.contains_key(policy)
         && PolicyConfig::preset(policy).is_none()
@@ -96,14 +112,8 @@ fn one(
         let known = [&own[..], &policies::PRESETS[..]].concat().join(", ");
         at.refuse("policy", format!("is {policy:?}, allowed: {known}"), problems);
     }
-    let bearer = section.token_env.as_ref().and_then(|variable| {
-        let value = environment.get(variable).filter(|value| !value.is_empty());
-        if value.is_none() {
-            let message = format!("names {variable}, which the environment does not have");
-            at.refuse("token_env", message, problems);
-        }
-        value.map(Secret::new)
-    });
+    let variable = section.token_env.as_deref();
+    let bearer = variable.and_then(|name| at.variable("token_env", name, environment, problems));
     let config = config(section, at, problems)?;
     Some(LinkSpec {
         name: section.name.clone(),

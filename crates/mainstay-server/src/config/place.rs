@@ -58,6 +58,12 @@ impl<'a> Document<'a> {
         Some(Origin::File { path: self.path.clone().unwrap_or_default(), line })
     }
 
+    /// Where the file of that `name` is: beside this one, unless it says a whole path.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
+    }
+
     /// What is wrong at `path`; `label` is what people call it.
     pub(super) fn problem(&self, path: &str, label: &str, message: String) -> Problem {
         Problem { file: self.path.clone(), line: self.line(path), field: label.into(), message }

@@ -1,12 +1,12 @@
-use mainstay::core::config::ConfigError;
-use mainstay::link::websocket::WebSocketConfig;
-use mainstay::link::{HttpConfig, HttpTransport};
+use mainstay::link::{EndpointStrategy, HttpConfig, HttpTransport};
 use url::Url;
 
+use super::Environment;
 use super::file::LinkSection;
 use super::links::At;
 use super::problem::{Problems, found};
 use super::secret::Secret;
+use super::socket::{self, SocketSpec};
 
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +17,13 @@ pub enum Target {
         url: String,
         /// Where the same service is, too.
         more_urls: Vec<String>,
+        /// Which of them is preferred.
+        strategy: EndpointStrategy,
         /// The path of its health check.
         health_path: String,
     },
-    /// A WebSocket. What comes over it is counted and thrown away.
-    WebSocket {
-        /// Its address, without credentials and query.
-        url: String,
-        /// Subprotocols, the preferred one first.
-        subprotocols: Vec<String>,
-        /// Whether it may lead to another machine without TLS.
-        allow_plain: bool,
-    },
+    /// A WebSocket.
+    WebSocket(Box<SocketSpec>),
     /// A TCP port.
     Tcp {
         /// Host and port.
@@ -43,7 +38,8 @@ impl Target {
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
-            Self::Http { url, .. } | Self::WebSocket { url, .. } => safe_url(url),
+            Self::Http { url, .. } => safe_url(url),
+            Self::WebSocket(spec) => safe_url(&spec.url),
             Self::Tcp { address, .. } => format!("tcp://{address}"),
         }
     }
@@ -66,7 +62,7 @@ const URL_ALLOWED: &str = "is not shown because it may hold a secret, allowed: \
 const MORE_ALLOWED: &str = "has an address that is not shown because it may hold a secret, allowed: \
                             http://host[:port] or https://host[:port], without user, password, \
                             query or fragment";
-const PLAIN: &str = "leads to another machine without protection, allowed: wss://, or ws:// with \
+pub(super) const PLAIN: &str = "leads to another machine without protection, allowed: wss://, or ws:// with \
                      allow_plain = true";
 
 /// What the first part of an address says about a link.
@@ -86,7 +82,12 @@ pub(super) fn is_websocket(section: &LinkSection) -> bool {
 }
 
 /// Where the section leads, checked.
-pub(super) fn read(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option<Target> {
+pub(super) fn read(
+    section: &LinkSection,
+    at: &At<'_>,
+    environment: &Environment,
+    problems: &mut Problems,
+) -> Option<Target> {
     let Some(url) = plain(&section.url) else {
         at.refuse("url", URL_ALLOWED.into(), problems);
         return None;
@@ -94,7 +95,7 @@ pub(super) fn read(section: &LinkSection, at: &At<'_>, problems: &mut Problems) 
     let kind = kind(&url);
     let target = match kind {
         Kind::Http => http(section, &url, at, problems),
-        Kind::WebSocket => websocket(section, &url, at, problems),
+        Kind::WebSocket => socket::read(section, &url, at, environment, problems),
         Kind::Tcp => tcp(section, &url).ok_or(()).map_err(|()| {
             at.refuse("url", URL_ALLOWED.into(), problems);
         }),
@@ -116,16 +117,30 @@ fn foreign(section: &LinkSection, kind: Kind, at: &At<'_>, problems: &mut Proble
     const HTTP: &[Kind] = &[Kind::Http];
     const BOTH: &[Kind] = &[Kind::Http, Kind::WebSocket];
     const WEBSOCKET: &[Kind] = &[Kind::WebSocket];
+    const BOTH_NAME: &str = "http://, https://, ws:// and wss://";
     const HTTP_NAME: &str = "http:// and https://";
     const WEBSOCKET_NAME: &str = "ws:// and wss://";
-    let own: [Own<'_>; 6] = [
+    let own: [Own<'_>; 16] = [
         ("probe", section.probe.is_some(), &[Kind::Tcp], "tcp://"),
         ("health_path", section.health_path.is_some(), HTTP, HTTP_NAME),
-        ("more_urls", !section.more_urls.is_empty(), HTTP, HTTP_NAME),
-        ("token_env", section.token_env.is_some(), BOTH, "http://, https://, ws:// and wss://"),
+        ("more_urls", !section.more_urls.is_empty(), BOTH, BOTH_NAME),
+        ("strategy", section.strategy.is_some(), BOTH, BOTH_NAME),
+        ("token_env", section.token_env.is_some(), BOTH, BOTH_NAME),
         ("subprotocols", !section.subprotocols.is_empty(), WEBSOCKET, WEBSOCKET_NAME),
         ("allow_plain", section.allow_plain.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("ca_file", section.ca_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("client_cert_file", section.client_cert_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("client_key_file", section.client_key_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("server_name", section.server_name.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("proxy", section.proxy.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("proxy_env", section.proxy_env.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("max_age", section.max_age.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("data_idle", section.data_idle.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("message_max", section.message_max.is_some(), WEBSOCKET, WEBSOCKET_NAME),
     ];
+    if section.strategy.is_some() && section.more_urls.is_empty() && kind != Kind::Tcp {
+        at.refuse("strategy", "is for links with more_urls only".into(), problems);
+    }
     for (field, present, kinds, names) in own {
         if present && !kinds.contains(&kind) {
             at.refuse(field, format!("is for {names} links only"), problems);
@@ -134,7 +149,7 @@ fn foreign(section: &LinkSection, kind: Kind, at: &At<'_>, problems: &mut Proble
 }
 
 /// An address that can be held and holds no secret.
-fn plain(url: &Secret) -> Option<Url> {
+pub(super) fn plain(url: &Secret) -> Option<Url> {
     let url = Url::parse(url.expose()).ok()?;
     let plain = url.username().is_empty()
         && url.password().is_none()
@@ -168,35 +183,23 @@ fn http(
     };
     let mut config = HttpConfig::new(url.as_str());
     config.more_urls.clone_from(&more_urls);
+    let strategy = section.strategy.unwrap_or_default();
     HttpTransport::new(config).map_err(|error| {
         let field = if error.field == "url" { "url" } else { "more_urls" };
         at.refuse(field, found(&error), problems);
     })?;
     let health_path = section.health_path.clone().unwrap_or_else(|| "/health".into());
-    Ok(Target::Http { url: url.to_string(), more_urls, health_path })
+    Ok(Target::Http { url: url.to_string(), more_urls, strategy, health_path })
 }
 
-fn websocket(
-    section: &LinkSection,
-    url: &Url,
-    at: &At<'_>,
-    problems: &mut Problems,
-) -> Result<Target, ()> {
-    let mut config = WebSocketConfig::new(url.as_str());
-    config.subprotocols.clone_from(&section.subprotocols);
-    config.allow_plain = section.allow_plain.unwrap_or(false);
-    config.validate().map_err(|error| refuse(url, &error, at, problems))?;
-    let WebSocketConfig { url, subprotocols, allow_plain, .. } = config;
-    Ok(Target::WebSocket { url, subprotocols, allow_plain })
+/// What is wrong with the address of a WebSocket that the library refused.
+pub(super) fn refused(url: &str) -> String {
+    (if is_plain(url) { PLAIN } else { URL_ALLOWED }).into()
 }
 
-fn refuse(url: &Url, error: &ConfigError, at: &At<'_>, problems: &mut Problems) {
-    if error.field == "url" {
-        let message = if url.scheme() == "ws" { PLAIN } else { URL_ALLOWED };
-        at.refuse("url", message.into(), problems);
-    } else {
-        at.refuse(&error.field, found(error), problems);
-    }
+/// Whether what goes over that WebSocket is not protected.
+pub(super) fn is_plain(url: &str) -> bool {
+    url.starts_with("ws:")
 }
 
 fn tcp(section: &LinkSection, url: &Url) -> Option<Target> {

@@ -199,9 +199,14 @@ fn a_websocket_has_numbers_of_its_own_unless_it_names_others() {
     let text = "[[link]]\nname = \"a\"\nurl = \"wss://h/feed\"\nsubprotocols = [\"v1\"]\n";
     let link = &load(text).unwrap().links[0];
     assert_eq!(link.config, mainstay::link::LinkConfig::websocket());
-    let (url, subprotocols) = ("wss://h/feed".to_owned(), vec!["v1".to_owned()]);
-    assert_eq!(link.target, Target::WebSocket { url, subprotocols, allow_plain: false });
+    let Target::WebSocket(socket) = &link.target else { panic!("{:?}", link.target) };
+    assert_eq!((&*socket.url, &socket.subprotocols[..]), ("wss://h/feed", &["v1".to_owned()][..]));
+    assert!(!socket.allow_plain && socket.more_urls.is_empty());
+    assert_eq!((&socket.proxy, socket.message_max), (&ProxySpec::Environment, 16 << 20));
+    assert_eq!((socket.max_age, socket.data_idle), (None, None));
     let other = load(&(text.to_owned() + "preset = \"streamotter\"")).unwrap();
     assert_eq!(other.links[0].config, mainstay::link::LinkConfig::streamotter());
     assert!(load("[[link]]\nname = \"a\"\nurl = \"ws://h\"\nallow_plain = true").is_ok());
 }
+
+mod sockets;

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use mainstay::gate::Gate;
-use mainstay::link::websocket::{Offer, Provider, SocketStats, WebSocket, WebSocketConfig};
+use mainstay::link::websocket::{Offer, Provider, SocketStats, WebSocket};
 use mainstay::link::{
     Bearer, EndpointView, HttpConfig, HttpTransport, Link, LinkManager, LinkOverrides, ManageError,
     PoolStats, TcpProbe, TcpTransport,
@@ -43,11 +43,11 @@ impl Held {
 
     /// Where it can be reached and what is known of each place, when there are several.
     pub(crate) fn endpoints(&self) -> Vec<(String, EndpointView)> {
-        let places = self.http.as_ref().map(HttpTransport::endpoints).unwrap_or_default();
-        if places.len() < 2 {
-            return Vec::new();
-        }
-        places.into_iter().map(|(url, view)| (safe_url(url.as_str()), view)).collect()
+        let http = self.http.iter().flat_map(HttpTransport::endpoints);
+        let http = http.map(|(url, view)| (safe_url(url.as_str()), view));
+        let places: Vec<_> =
+            http.chain(self.socket.iter().flat_map(WebSocket::endpoints)).collect();
+        if places.len() < 2 { Vec::new() } else { places }
     }
 
     /// What it has carried, when it is a WebSocket.
@@ -89,19 +89,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn open(manager: &LinkManager, spec: &LinkSpec) -> Result<(Link, Held), ApplyError> {
     let (mut http, mut socket) = (None, None);
     let link = match &spec.target {
-        Target::Http { url, more_urls, health_path } => {
+        Target::Http { url, more_urls, strategy, health_path } => {
             let mut config = HttpConfig::new(url);
             config.more_urls.clone_from(more_urls);
+            config.endpoints.strategy = *strategy;
             config.health_path.clone_from(health_path);
             config.bearer = spec.bearer.as_ref().map(|secret| Bearer::fixed(secret.expose()));
             let transport = HttpTransport::new(config).map_err(ApplyError::Config)?;
             http = Some(transport.clone());
             add(manager, spec, transport)?
         }
-        Target::WebSocket { url, subprotocols, allow_plain } => {
-            let mut config = WebSocketConfig::new(url);
-            config.subprotocols.clone_from(subprotocols);
-            config.allow_plain = *allow_plain;
+        Target::WebSocket(target) => {
+            let mut config = target.config().map_err(ApplyError::Config)?;
             config.provider = spec.bearer.clone().map(provider);
             let opened = manager.add_websocket(&spec.name, LinkOverrides::default(), config);
             // What comes is counted; nobody reads it.

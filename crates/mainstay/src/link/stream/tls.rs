@@ -161,7 +161,7 @@ impl Tls {
             Some(Error::InvalidCertificate(why)) => {
                 let passes = self.retry_expired && is_about_time(why);
                 let outcome = if passes { Outcome::TRANSIENT } else { Outcome::Permanent };
-                (outcome, format!("the certificate of {target} is not valid"))
+                (outcome, format!("the certificate of {target} {}", fault(why)))
             }
             Some(Error::AlertReceived(alert)) if self.is_refused_by(*alert) => {
                 (Outcome::Refused, format!("{target} does not take our certificate"))
@@ -216,6 +216,27 @@ fn certificates(field: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>, 
 /// Nothing of what was given is shown: it may be a key in the wrong place.
 fn bad(field: &str, allowed: &str) -> ConfigError {
     ConfigError::new(field, "what was given", allowed)
+}
+
+/// What is wrong with a certificate, for whoever has to mend it.
+fn fault(error: &CertificateError) -> &'static str {
+    use CertificateError::{
+        BadSignature, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    if matches!(error, NotValidYet | NotValidYetContext { .. }) {
+        "is not valid yet"
+    } else if is_about_time(error) {
+        "has expired"
+    } else if matches!(error, NotValidForName | NotValidForNameContext { .. }) {
+        "is for another name"
+    } else if *error == UnknownIssuer {
+        "is signed by nobody that is trusted"
+    } else if *error == BadSignature {
+        "is not signed by whom it says"
+    } else {
+        "is not valid"
+    }
 }
 
 const fn is_about_time(error: &CertificateError) -> bool {

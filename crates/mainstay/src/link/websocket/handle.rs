@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_sink::Sink;
 use mainstay_core::config::ConfigError;
-use mainstay_core::link::Seq;
+use mainstay_core::link::{EndpointView, Seq};
 
 use super::config::WebSocketConfig;
 use super::layer::Layer;
@@ -18,6 +18,7 @@ use super::message::Message;
 use super::receipt::Receipt;
 use super::stats::SocketStats;
 use super::subscriptions::Subscriptions;
+use super::targets::Targets;
 use super::transport::WebSocketTransport;
 use crate::link::handle::{ConnectError, Link, LinkOptions};
 
@@ -45,6 +46,7 @@ pub struct WebSocket {
     link: Link,
     line: Arc<Line>,
     subscriptions: Subscriptions,
+    targets: Arc<Targets>,
 }
 
 /// The messages that come over a [`WebSocket`], over all its connections, in order.
@@ -128,18 +130,25 @@ impl WebSocket {
     ) -> Result<(Self, Incoming), ConfigError> {
         let subscriptions = config.subscriptions.clone();
         let transport = Arc::new(WebSocketTransport::new(config, layer)?);
-        let line = transport.line.clone();
+        let (line, targets) = (transport.line.clone(), transport.targets.clone());
         let link = Link::over(options, transport.clone())?;
         // Set once, right here.
         drop(transport.desk.set(link.weak_desk()));
         let incoming = Incoming { line: line.clone(), taken: VecDeque::new() };
-        Ok((Self { link, line, subscriptions }, incoming))
+        Ok((Self { link, line, subscriptions, targets }, incoming))
     }
 
     /// The link under it: its state, events, statistics and commands.
     #[must_use]
     pub const fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// All addresses in the order of the configuration, without their queries, and what is known of
+    /// each. Where a provider says the address, only what it was put in place of.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<(String, EndpointView)> {
+        self.targets.views()
     }
 
     /// Connects, or waits for the dial that is under way: see [`Link::connect`].

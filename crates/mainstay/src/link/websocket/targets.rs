@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mainstay_core::config::ConfigError;
-use mainstay_core::link::{Endpoints, Probed};
+use mainstay_core::link::{EndpointView, Endpoints, Probed};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 
@@ -49,6 +49,11 @@ impl Targets {
             .chain(more)
             .map(parse)
             .collect::<Result<_, _>>()?;
+        for (index, address) in all.iter().enumerate() {
+            if all[..index].contains(address) {
+                return Err(ConfigError::new("more_urls", address.shown(), "each address once"));
+            }
+        }
         let several = Endpoints::new(all.len(), &config.endpoints, clock::draw())
             .map_err(|error| error.within("endpoints"))?;
         let endpoints = (all.len() > 1).then(|| Box::new(Mutex::new(several)));
@@ -75,6 +80,18 @@ impl Targets {
 
     pub(super) fn address(&self, choice: Choice) -> &Address {
         &self.all[choice.index]
+    }
+
+    /// All of them, for people, and what is known of each.
+    pub(super) fn views(&self) -> Vec<(String, EndpointView)> {
+        let alone = EndpointView { current: true, failures: 0, ejected_until: None, rtt: None };
+        let (now, endpoints) = (clock::now(), self.endpoints.as_deref().map(lock));
+        let view = |index| match &endpoints {
+            None => alone,
+            Some(endpoints) => endpoints.view(now, index).unwrap_or(alone),
+        };
+        let all = self.all.iter().enumerate();
+        all.map(|(index, address)| (address.shown(), view(index))).collect()
     }
 
     /// The endpoint to dial: the one in use.

@@ -28,7 +28,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(super) struct WebSocketTransport {
     pub(super) config: Arc<Rules>,
     pub(super) line: Arc<Line>,
-    pub(super) targets: Targets,
+    pub(super) targets: Arc<Targets>,
     pub(super) dialer: Arc<Dialer>,
     /// What is spoken in place of bare messages.
     pub(super) layer: Option<Arc<dyn Layer>>,
@@ -69,7 +69,7 @@ impl WebSocketTransport {
         Ok(Self {
             config: Arc::new(rules),
             line,
-            targets,
+            targets: Arc::new(targets),
             dialer,
             layer,
             idle: Mutex::default(),

@@ -67,3 +67,23 @@ async fn what_an_ending_means_holds_during_the_handshake_too() {
     assert!(matches!(error, ConnectError::Failed { terminal: true, .. }), "{error:?}");
     assert_eq!(peer.attempts(), 1);
 }
+
+#[tokio::test]
+async fn the_places_of_a_peer_are_shown_without_secrets_and_must_differ() {
+    let more = |urls: &[&str]| {
+        let mut config = WebSocketConfig::new("ws://127.0.0.1:1/feed?key=hush");
+        config.more_urls = urls.iter().map(|url| (*url).to_owned()).collect();
+        config
+    };
+    let (socket, _incoming) = open(more(&["ws://127.0.0.1:2/feed?key=hush"]));
+    let shown = socket.endpoints().into_iter().map(|(url, view)| (url, view.current));
+    let wanted =
+        [("ws://127.0.0.1:1/feed".to_owned(), true), ("ws://127.0.0.1:2/feed".to_owned(), false)];
+    assert_eq!(shown.collect::<Vec<_>>(), wanted);
+    let (socket, _incoming) = open(more(&[]));
+    assert_eq!(socket.endpoints().len(), 1);
+    assert!(socket.endpoints()[0].1.current);
+    let error = more(&["ws://127.0.0.1:1/feed?key=hush"]).validate().unwrap_err();
+    assert_eq!(error.field, "more_urls");
+    assert!(!error.to_string().contains("hush"));
+}

@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mainstay::link::StateName;
 use mainstay::link::websocket::{Incoming, Message, WebSocket, WebSocketConfig};
+use mainstay::link::{FailReason, StateName, What};
 use tokio::time::timeout;
 
 use super::{next, open};
@@ -197,13 +198,32 @@ async fn closes(kind: Kind) {
             .await;
         says(&socket, &mut incoming, "back", "back").await;
     }
-    // The credentials are refused; there are no others to be had.
-    assert!(socket.send("close 4401").await.seq().is_some());
-    until(&socket, "asked for others", |socket| {
-        socket.link().stats().total_reconnections == 3
-            || socket.link().view().state == StateName::Failed
-    })
-    .await;
+}
+
+/// A server that takes nobody's credentials is asked once more, with others if there are any.
+async fn refuses(kind: Kind) {
+    let server = Server::start(kind);
+    let mut config = WebSocketConfig::new(format!("{}refuse", server.url()));
+    config.subprotocols = vec!["chat.v1".into()];
+    let (socket, _incoming) = open(config);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = told.clone();
+    let listened = socket.link().on("*", move |event| {
+        if let What::Connected | What::Reconnecting { .. } | What::Error { terminal: true, .. } =
+            event.what
+        {
+            list.lock().unwrap().push(event.what.name());
+        }
+    });
+    listened.unwrap();
+    socket.link().begin();
+    until(&socket, "failed", |socket| socket.link().view().state == StateName::Failed).await;
+    let (view, stats) = (socket.link().view(), socket.link().stats());
+    assert_eq!(view.failed, Some(FailReason::CredentialsRefused));
+    assert_eq!((stats.total_connections, stats.total_reconnections), (2, 1));
+    until(&socket, "told of the end", |_| told.lock().unwrap().len() >= 4).await;
+    let wanted = ["link.connected", "link.reconnecting", "link.connected", "link.error"];
+    assert_eq!(*told.lock().unwrap(), wanted);
 }
 
 #[tokio::test]
@@ -219,6 +239,16 @@ async fn npm_ws_is_healed_after_a_kill() {
 #[tokio::test]
 async fn the_close_codes_of_npm_ws_are_understood() {
     closes(Kind::Npm).await;
+}
+
+#[tokio::test]
+async fn npm_ws_that_refuses_twice_with_4401_ends_it() {
+    refuses(Kind::Npm).await;
+}
+
+#[tokio::test]
+async fn python_websockets_that_refuses_twice_with_4401_ends_it() {
+    refuses(Kind::Python).await;
 }
 
 #[tokio::test]
@@ -242,7 +272,7 @@ async fn a_502_of_nginx_passes_when_the_server_behind_it_is_back() {
     let nginx = Nginx::before(server.port).await;
     let (socket, mut incoming) =
         open(WebSocketConfig::new(format!("ws://127.0.0.1:{}/", nginx.port)));
-    let errors = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let errors = Arc::new(Mutex::new(Vec::new()));
     let noted = errors.clone();
     let listened = socket.link().on("*", move |event| {
         noted.lock().unwrap().extend(event.error.clone());

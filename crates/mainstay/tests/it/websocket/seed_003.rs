@@ -11,8 +11,8 @@ use mainstay::link::websocket::{
     create_connection, send_message,
 };
 use mainstay::link::{
-    LinkConfig, LinkManager, LinkOverrides, ManagerConfig, ReadyState, ReconnectOverrides,
-    StateName,
+    HealthOverrides, LinkConfig, LinkManager, LinkOverrides, ManagerConfig, ReadyState,
+    ReconnectOverrides, StateName,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -146,6 +146,30 @@ async fn the_preset_of_seed_003_buffers_nothing_and_takes_a_goodbye_for_the_end(
     connection.link().connect().await.unwrap();
     peer.tell(Command::Close(1008));
     watch.wait_for(|view| view.state == StateName::Failed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pong_that_does_not_come_is_unhealthy_and_the_connection_is_made_anew() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let manager = LinkManager::new(ManagerConfig { link: quick(), ..ManagerConfig::default() });
+    let manager = manager.unwrap();
+    let connection = create_connection(&url, options("mute")).unwrap();
+    manager.adopt(connection.link(), LinkOverrides::default()).unwrap();
+    // The first to come is taken, and never read.
+    let (stream, _) = listener.accept().await.unwrap();
+    let _mute = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let peer = Peer::on(listener, Do::Echo);
+    let (sender, mut verdicts) = mpsc::unbounded_channel();
+    let listened = connection.link().on("unhealthy", move |_| drop(sender.send(())));
+    listened.unwrap();
+    let soon = Some(Duration::from_millis(100));
+    let health = HealthOverrides { interval: soon, timeout: soon, ..HealthOverrides::default() };
+    manager.configure_health_checks("mute", health).unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(60), verdicts.recv()).await;
+    told.unwrap().unwrap();
+    let again = |_: &Peer| connection.link().stats().total_reconnections >= 1;
+    peer.until("it was made anew", again).await;
 }
 
 /// An example, built beside this test.

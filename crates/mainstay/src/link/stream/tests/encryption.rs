@@ -158,28 +158,33 @@ async fn a_certificate_that_is_in_order_is_taken() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_is_for_good() {
-    let (ours, theirs) = (Authorities::new(), Authorities::new());
+    let (ours, namesake) = (Authorities::new(), Authorities::new());
+    let theirs = Authorities::named("another");
     let other = TlsConfig { server_name: Some("other.example".into()), ..ours.roots() };
     let lenient = TlsConfig { retry_expired: true, ..ours.roots() };
     let foreign = TlsConfig { retry_expired: true, ..theirs.roots() };
+    let (gone, early) = (Some("has expired"), Some("is not valid yet"));
+    let (alien, named) = (Some("is signed by nobody that is trusted"), Some("is for another name"));
+    let forged = Some("is not signed by whom it says");
+    let (strict, never) = (ours.roots(), Outcome::Permanent);
     let cases = [
-        ("unknown issuer", foreign, "peer.example", Time::Now, Some(Outcome::Permanent)),
-        ("wrong name", lenient.clone(), "other.example", Time::Now, Some(Outcome::Permanent)),
-        ("the name asked for", other, "other.example", Time::Now, None),
-        ("expired", ours.roots(), "peer.example", Time::Past, Some(Outcome::Permanent)),
-        ("early", ours.roots(), "peer.example", Time::Future, Some(Outcome::Permanent)),
-        ("expired may pass", lenient.clone(), "peer.example", Time::Past, Some(Outcome::TRANSIENT)),
-        ("early may pass", lenient, "peer.example", Time::Future, Some(Outcome::TRANSIENT)),
+        (foreign, "peer.example", Time::Now, never, alien),
+        (namesake.roots(), "peer.example", Time::Now, never, forged),
+        (lenient.clone(), "other.example", Time::Now, never, named),
+        (other, "other.example", Time::Now, Outcome::Success, None),
+        (strict.clone(), "peer.example", Time::Past, never, gone),
+        (strict, "peer.example", Time::Future, never, early),
+        (lenient.clone(), "peer.example", Time::Past, Outcome::TRANSIENT, gone),
+        (lenient, "peer.example", Time::Future, Outcome::TRANSIENT, early),
     ];
-    for (case, config, name, time, wanted) in cases {
+    for (number, (config, name, time, outcome, fault)) in cases.into_iter().enumerate() {
         let address = serve(plain(&ours.sign(name, time), BOTH)).await;
         let met = meet(address, &Tls::new(&config).unwrap()).await;
         let error = met.err();
-        assert_eq!(error.as_ref().map(|error| error.outcome), wanted, "{case}: {error:?}");
-        if let Some(error) = error {
-            let wanted = "the certificate of peer.example:443 is not valid";
-            assert_eq!(error.to_string(), wanted, "{case}");
-        }
+        let found = error.as_ref().map_or(Outcome::Success, |error| error.outcome);
+        assert_eq!(found, outcome, "{number}: {error:?}");
+        let text = fault.map(|fault| format!("the certificate of peer.example:443 {fault}"));
+        assert_eq!(error.map(|error| error.to_string()), text, "{number}");
     }
 }
 

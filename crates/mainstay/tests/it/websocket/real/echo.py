@@ -1,4 +1,5 @@
 # Sends everything back. `close CODE` closes with that code, `protocol` asks for the subprotocol.
+# Who comes to /refuse is taken and shown out.
 import asyncio
 import sys
 
@@ -6,6 +7,8 @@ from websockets.asyncio.server import serve
 
 
 async def talk(socket):
+    if socket.request.path == "/refuse":
+        return await socket.close(4401, "nobody is known here")
     async for message in socket:
         if isinstance(message, str) and message.startswith("close "):
             await socket.close(int(message[6:]), "told to")

@@ -161,7 +161,10 @@ async fn a_pong_that_does_not_come_is_unhealthy_and_the_connection_is_made_anew(
     let _mute = tokio_tungstenite::accept_async(stream).await.unwrap();
     let peer = Peer::on(listener, Do::Echo);
     let (sender, mut verdicts) = mpsc::unbounded_channel();
-    let listened = connection.link().on("unhealthy", move |_| drop(sender.send(())));
+    let listened = connection.link().on("unhealthy", move |_| {
+        // Nobody may listen any more.
+        let _told: Result<(), _> = sender.send(());
+    });
     listened.unwrap();
     let soon = Some(Duration::from_millis(100));
     let health = HealthOverrides { interval: soon, timeout: soon, ..HealthOverrides::default() };

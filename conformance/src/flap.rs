@@ -89,7 +89,8 @@ impl Flap {
              loopback\n(`cargo xtask flap`). Resetting the attempts as soon as a connection opens is the most \
              common defect of\nreconnecting clients: it turns a server that is in trouble into one that is \
              under attack. A link of ours resets\nthem only after 10 s of holding, and never makes more \
-             than {MOST} attempts here.\n\n{}",
+             than {MOST} attempts here.\n\n{}\n\
+             `cargo xtask autobahn` runs the Autobahn suite against the link, where there is a Python 2.7.\n",
             TIME.as_secs(),
             self.table()
         )

@@ -161,6 +161,9 @@ impl WebSocket {
     }
 
     /// Sends a message, or keeps it until there is a connection. Never waits.
+    ///
+    /// What still waits when the link is disconnected or reset by the user is dropped: who connects
+    /// next may be somebody else. A pause keeps it.
     pub fn try_send(&self, message: impl Into<Message>) -> SendStatus {
         status(self.line.put(message.into(), None))
     }

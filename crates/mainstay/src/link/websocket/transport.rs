@@ -218,6 +218,10 @@ impl Transport for WebSocketTransport {
     fn entered(&self, state: StateName) {
         let failed = state == StateName::Failed;
         self.line.fail(failed);
+        if state == StateName::Disconnected {
+            // Who connects next may be somebody else.
+            self.line.clear();
+        }
         self.layer.iter().for_each(|layer| layer.failed(failed));
     }
 

@@ -332,3 +332,23 @@ async fn w32_what_changes_while_the_subscriptions_are_on_their_way_is_said_after
     peer.until("the end", |peer| peer.heard().last().is_some_and(|last| last == "end")).await;
     assert_eq!(subscribed(&peer.heard()), [&large[1..], "late"]);
 }
+
+#[tokio::test]
+async fn w38_what_waits_goes_with_a_disconnect_and_stays_in_a_pause() {
+    let peer = Peer::start(Do::Listen).await;
+    let (socket, _incoming) = open(WebSocketConfig::new(peer.url()));
+    socket.connect().await.unwrap();
+    socket.link().pause();
+    let kept = socket.try_send("kept").seq().unwrap();
+    socket.link().resume();
+    assert_eq!(timeout(PATIENCE, socket.flushed(kept)).await.unwrap(), Receipt::Written);
+    socket.link().pause();
+    let private = socket.try_send("of the last user").seq().unwrap();
+    socket.link().disconnect().await;
+    assert_eq!(timeout(PATIENCE, socket.flushed(private)).await.unwrap(), Receipt::Dropped);
+    socket.connect().await.unwrap();
+    let next = socket.send("of the next user").await.seq().unwrap();
+    assert_eq!(timeout(PATIENCE, socket.flushed(next)).await.unwrap(), Receipt::Written);
+    peer.until("it arrived", |peer| peer.heard().len() >= 2).await;
+    assert_eq!(peer.heard(), ["kept", "of the next user"]);
+}

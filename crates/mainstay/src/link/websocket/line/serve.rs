@@ -66,6 +66,13 @@ impl Line {
         self.room.notify_waiters();
     }
 
+    /// The user is through with the connection: what waits will not be sent.
+    pub(in crate::link::websocket) fn clear(&self) {
+        self.lock().throw_away();
+        self.settled.notify_waiters();
+        self.room.notify_waiters();
+    }
+
     /// The link is over.
     pub(in crate::link::websocket) fn stop(&self) {
         let (reader, call) = {

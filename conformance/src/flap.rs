@@ -178,7 +178,8 @@ async fn refuse(mut stream: TcpStream) {
     let mut request = [0; 2048];
     // One read brings the whole request on loopback.
     if stream.read(&mut request).await.is_ok() {
-        let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let answer =
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         drop(stream.write_all(answer).await);
     }
 }

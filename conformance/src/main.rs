@@ -44,7 +44,11 @@ fn main() -> ExitCode {
             return ExitCode::from(3);
         }
     }
-    if report.ours_keeps_all() && flap.ours_is_calm() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.ours_keeps_all() && flap.ours_is_calm() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn subjects(only_ours: bool) -> Vec<Subject> {

@@ -195,7 +195,8 @@ impl Transport for WebSocketTransport {
         if self.line.want_ping() {
             return self.ping().await;
         }
-        // Not connected, and asked all the same: a connection is made for the question.
+        // Not connected, and asked all the same: a connection is made for the question, in its turn.
+        let _turn = self.config.limiter.turn().await;
         self.reach(self.targets.choose()).await.map(drop)
     }
 

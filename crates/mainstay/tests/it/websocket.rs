@@ -7,6 +7,7 @@ mod dead;
 mod leaks;
 mod messages;
 mod moving;
+mod namespace;
 mod peer;
 mod real;
 mod requests;

@@ -22,7 +22,7 @@ enum Kind {
 }
 
 /// The folder that `cargo xtask test` installs servers into.
-fn servers() -> PathBuf {
+pub(super) fn servers() -> PathBuf {
     let built_in = || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("test-servers");
     std::env::var_os("MAINSTAY_TEST_SERVERS").map_or_else(built_in, PathBuf::from)
 }

@@ -41,6 +41,7 @@ mod config;
 mod endpoints;
 mod health;
 mod keepalive;
+mod lifetime;
 mod machine;
 mod migrate;
 mod outbox;
@@ -59,6 +60,7 @@ pub use config::{CircuitConfig, HealthConfig, LinkConfig, ReconnectConfig};
 pub use endpoints::{
     ENDPOINTS_MAX, EndpointStrategy, EndpointView, Endpoints, EndpointsConfig, Probed,
 };
+pub use lifetime::lifetime;
 pub use machine::Link;
 pub use outbox::{Outbox, OutboxConfig, Overflow, Put, Seq};
 pub use overrides::{HealthOverrides, LinkOverrides, ReconnectOverrides};

@@ -59,8 +59,8 @@ pub struct WebSocketConfig {
     /// How long no message may come before the connection is given up; pings and pongs do not
     /// count. Default no limit: a ping is answered by a peer that is well.
     pub data_idle: Option<Duration>,
-    /// Age at which a connection is replaced, make before break; a tenth is drawn, so that not all
-    /// move at once. Default never.
+    /// Age at which a connection is replaced at the latest, make before break; up to a tenth less is
+    /// drawn, so that not all move at once. Default never.
     pub max_age: Option<Duration>,
     /// Whether `ws://` to another machine is allowed: what is sent can then be read and changed by
     /// anyone on the way. Default no.

@@ -106,11 +106,8 @@ impl Pump {
         let subscribed = opening.subscribed;
         let (socket, connection) = opening.into_parts();
         let now = clock::now();
-        let replace_at = config.max_age.map(|age| {
-            let tenth = mainstay_core::time::nanos(age) / 10;
-            let drawn = mainstay_core::bits::uniform(clock::draw(), tenth);
-            now.after(age).after(std::time::Duration::from_nanos(drawn))
-        });
+        let drawn = |age| now.after(mainstay_core::link::lifetime(age, clock::draw()));
+        let replace_at = config.max_age.map(drawn);
         Self {
             config,
             line,

@@ -1,12 +1,13 @@
 use core::fmt;
 
 use mainstay_core::config::Ratio;
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::stream::Seq;
 
 use crate::close::CloseCode;
 use crate::frame::{
-    Ack, Beats, Bye, Client, Fault, Frame, Hello, Limits, Message, Ping, Pong, Resume, Retry,
-    Schedule, View, Welcome,
+    Ack, Auth, Beat, Beats, Bye, Client, Describe, Fault, Frame, Hello, Limits, Message, Ping,
+    Pong, Resume, Retry, Schedule, Suspend, View, Welcome,
 };
 use crate::{Meta, NESTING_MAX, Raw, Secret, VERSION};
 use fields::Fields;
@@ -138,6 +139,10 @@ pub fn decode(text: &str, max: usize) -> Result<Decoded, DecodeError> {
         "ack" => Frame::Ack(Ack { seq: fields.of("ack").seq("s")? }),
         "ping" => Frame::Ping(ping(fields.of("ping"))?),
         "pong" => Frame::Pong(pong(fields.of("pong"))?),
+        "hb" => Frame::Beat(beat(fields.of("hb"))?),
+        "meta" => Frame::Describe(describe(fields.of("meta"))?),
+        "suspend" => Frame::Suspend(suspend(fields.of("suspend"))?),
+        "auth" => Frame::Auth(auth(fields.of("auth"))?),
         "bye" => Frame::Bye(bye(fields.of("bye"))?),
         "err" => Frame::Fault(fault(fields.of("err"))?),
         other => return Ok(Decoded::Unknown { tag: other.chars().take(TAG_MAX).collect() }),
@@ -157,7 +162,7 @@ fn hello(fields: &Fields<'_>) -> Result<Hello, DecodeError> {
         let resume = fields.object(name)?;
         Ok(Resume { token: resume.secret("token")?, received: resume.seq("recv")? })
     })?;
-    let meta = fields.maybe("meta", |name| Meta::new(Raw::checked(fields.raw(name)?)))?;
+    let meta = fields.maybe("meta", |name| fields.meta(name))?;
     Ok(Hello {
         auth: fields.maybe("auth", |name| fields.secret(name))?,
         client,
@@ -213,6 +218,37 @@ fn pong(fields: &Fields<'_>) -> Result<Pong, DecodeError> {
         client_time_ms: fields.maybe("ct", |name| fields.number(name))?,
         view,
     })
+}
+
+fn beat(fields: &Fields<'_>) -> Result<Beat, DecodeError> {
+    let beats = Beats {
+        interval_ms: fields.number("interval_ms")?,
+        timeout_ms: fields.number("timeout_ms")?,
+    };
+    let quality = match fields.text("quality")?.as_str() {
+        "EXCELLENT" => Quality::Excellent,
+        "GOOD" => Quality::Good,
+        "POOR" => Quality::Poor,
+        "CRITICAL" => Quality::Critical,
+        _ => Quality::Unknown,
+    };
+    Ok(Beat { beats, quality })
+}
+
+fn describe(fields: &Fields<'_>) -> Result<Describe, DecodeError> {
+    Ok(Describe { meta: fields.meta("meta")? })
+}
+
+fn suspend(fields: &Fields<'_>) -> Result<Suspend, DecodeError> {
+    Ok(Suspend { for_ms: fields.maybe("for_ms", |name| fields.number(name))? })
+}
+
+fn auth(fields: &Fields<'_>) -> Result<Auth, DecodeError> {
+    let renewed = fields.maybe("auth", |name| fields.secret(name))?;
+    match renewed {
+        Some(secret) => Ok(Auth::Renewed(secret)),
+        None => Ok(Auth::Expires { in_ms: fields.number("in_ms")? }),
+    }
 }
 
 fn bye(fields: &Fields<'_>) -> Result<Bye, DecodeError> {

@@ -1,9 +1,10 @@
 use core::fmt::Write;
 
 use mainstay_core::config::Ratio;
+use mainstay_core::session::quality::Quality;
 
 use crate::VERSION;
-use crate::frame::{Bye, Fault, Frame, Hello, Message, Pong, Retry, Welcome};
+use crate::frame::{Auth, Beat, Beats, Bye, Fault, Frame, Hello, Message, Pong, Retry, Welcome};
 
 /// Appends `frame` to `out`, as one line of JSON without spaces.
 ///
@@ -26,6 +27,15 @@ pub fn encode(frame: &Frame, out: &mut String) {
             object.number("ts", ping.sent_us);
         }
         Frame::Pong(pong) => write_pong(&mut object, pong),
+        Frame::Beat(Beat { beats: Beats { interval_ms, timeout_ms }, quality }) => {
+            object.number("interval_ms", *interval_ms);
+            object.number("timeout_ms", *timeout_ms);
+            object.text("quality", grade(*quality));
+        }
+        Frame::Describe(describe) => object.raw("meta", describe.meta.as_str()),
+        Frame::Suspend(suspend) => object.maybe("for_ms", suspend.for_ms),
+        Frame::Auth(Auth::Expires { in_ms }) => object.number("in_ms", *in_ms),
+        Frame::Auth(Auth::Renewed(secret)) => object.text("auth", secret.expose()),
         Frame::Bye(Bye { code, reason, retry }) => {
             object.number("code", (*code).into());
             object.text("reason", reason);
@@ -96,6 +106,16 @@ fn write_pong(object: &mut Object<'_>, pong: &Pong) {
         inner.number("rtt_ms", view.rtt_ms.into());
         inner.share("loss", view.loss);
         inner.close();
+    }
+}
+
+const fn grade(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Unknown => "UNKNOWN",
+        Quality::Critical => "CRITICAL",
+        Quality::Poor => "POOR",
+        Quality::Good => "GOOD",
+        Quality::Excellent => "EXCELLENT",
     }
 }
 

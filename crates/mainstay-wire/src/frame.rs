@@ -1,4 +1,5 @@
 use mainstay_core::config::Ratio;
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::stream::Seq;
 
 use crate::{Meta, Raw, Secret};
@@ -20,6 +21,14 @@ pub enum Frame {
     Ping(Ping),
     /// `pong`: the answer to it.
     Pong(Pong),
+    /// `hb`: from now on the server looks at other times whether the client is there.
+    Beat(Beat),
+    /// `meta`: what the client says about itself now.
+    Describe(Describe),
+    /// `suspend`: the client rests for a while, and its session stays.
+    Suspend(Suspend),
+    /// `auth`: new credentials are wanted, or here they are.
+    Auth(Auth),
     /// `bye`: the connection ends, and what to do then. A WebSocket close with the same code
     /// follows.
     Bye(Bye),
@@ -38,6 +47,10 @@ impl Frame {
             Self::Ack(_) => "ack",
             Self::Ping(_) => "ping",
             Self::Pong(_) => "pong",
+            Self::Beat(_) => "hb",
+            Self::Describe(_) => "meta",
+            Self::Suspend(_) => "suspend",
+            Self::Auth(_) => "auth",
             Self::Bye(_) => "bye",
             Self::Fault(_) => "err",
         }
@@ -179,6 +192,43 @@ pub struct View {
     pub rtt_ms: u32,
     /// `loss`: the share of pings without an answer, 0 to 1.
     pub loss: Ratio,
+}
+
+/// The server looks at other times whether the client is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// `interval_ms`, `timeout_ms`: when.
+    pub beats: Beats,
+    /// `quality`: how good the server finds the connection. A grade that this version does not know
+    /// is [`Quality::Unknown`].
+    pub quality: Quality,
+}
+
+/// What a client says about itself, in place of what it said before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Describe {
+    /// `meta`: the whole of it.
+    pub meta: Meta,
+}
+
+/// A client rests, such as a phone that is put away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspend {
+    /// `for_ms`: how long the session is to wait for it, in milliseconds; absent means the grace
+    /// of `welcome`.
+    pub for_ms: Option<u64>,
+}
+
+/// New credentials while the connection stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `in_ms`, from the server: those in use expire then, in milliseconds.
+    Expires {
+        /// How long they still hold.
+        in_ms: u64,
+    },
+    /// `auth`, from the client: the new ones.
+    Renewed(Secret),
 }
 
 /// The connection ends.

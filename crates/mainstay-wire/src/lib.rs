@@ -36,8 +36,8 @@ pub use close::{CloseCode, RETRY_MAX, Verdict, close_codes_as_markdown, reaction
 pub use decode::{DecodeError, Decoded, Problem, decode};
 pub use encode::encode;
 pub use frame::{
-    Ack, Beats, Bye, Client, Fault, Frame, Hello, Limits, Message, Ping, Pong, Resume, Retry,
-    Schedule, View, Welcome,
+    Ack, Auth, Beat, Beats, Bye, Client, Describe, Fault, Frame, Hello, Limits, Message, Ping,
+    Pong, Resume, Retry, Schedule, Suspend, View, Welcome,
 };
 pub use raw::{Meta, Raw};
 pub use secret::Secret;

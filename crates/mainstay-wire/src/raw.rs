@@ -75,14 +75,18 @@ impl Meta {
     ///
     /// [`DecodeError::Field`] when it is no object or too large.
     pub fn new(object: Raw) -> Result<Self, DecodeError> {
-        let problem = if !object.as_str().starts_with('{') {
-            Problem::Not("an object")
+        let named = |problem| DecodeError::Field { path: "hello.meta".into(), problem };
+        Self::of(object).map_err(named)
+    }
+
+    pub(crate) fn of(object: Raw) -> Result<Self, Problem> {
+        if !object.as_str().starts_with('{') {
+            Err(Problem::Not("an object"))
         } else if object.as_str().len() > META_MAX {
-            Problem::Not("at most 4096 bytes")
+            Err(Problem::Not("at most 4096 bytes"))
         } else {
-            return Ok(Self(object));
-        };
-        Err(DecodeError::Field { path: "hello.meta".into(), problem })
+            Ok(Self(object))
+        }
     }
 
     /// The text.

@@ -5,10 +5,10 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Problem, Ratio, Secret, Seq, syntax};
+use super::{DecodeError, Meta, Problem, Ratio, Raw, Secret, Seq, syntax};
 
 /// Every field of every frame, outer and inner. Others are passed over.
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 44] = [
     "after_ms",
     "auth",
     "base_ms",
@@ -17,11 +17,13 @@ const NAMES: [&str; 41] = [
     "code",
     "ct",
     "d",
+    "for_ms",
     "frame",
     "gen",
     "grace_ms",
     "hb",
     "id",
+    "in_ms",
     "interval_ms",
     "jitter_ms",
     "limits",
@@ -31,6 +33,7 @@ const NAMES: [&str; 41] = [
     "meta",
     "n",
     "q",
+    "quality",
     "rate",
     "reason",
     "recv",
@@ -99,6 +102,10 @@ impl<'a> Fields<'a> {
 
     pub(super) fn raw(&self, name: &'static str) -> Result<&'a RawValue, DecodeError> {
         self.find(name).ok_or_else(|| self.error(name, Problem::Missing))
+    }
+
+    pub(super) fn meta(&self, name: &'static str) -> Result<Meta, DecodeError> {
+        Meta::of(Raw::checked(self.raw(name)?)).map_err(|problem| self.error(name, problem))
     }
 
     pub(super) fn number(&self, name: &'static str) -> Result<u64, DecodeError> {

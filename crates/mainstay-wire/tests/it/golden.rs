@@ -2,10 +2,12 @@
 //! and read them.
 
 use mainstay_core::config::Ratio;
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::stream::Seq;
 use mainstay_wire::{
-    Ack, Beats, Bye, Client, Decoded, FRAME_MAX, Fault, Frame, Hello, Limits, Message, Meta, Ping,
-    Pong, Raw, Resume, Retry, Schedule, Secret, View, Welcome, decode, encode,
+    Ack, Auth, Beat, Beats, Bye, Client, Decoded, Describe, FRAME_MAX, Fault, Frame, Hello, Limits,
+    Message, Meta, Ping, Pong, Raw, Resume, Retry, Schedule, Secret, Suspend, View, Welcome,
+    decode, encode,
 };
 
 #[track_caller]
@@ -81,6 +83,34 @@ fn pings_and_pongs_stand_on_the_wire_as_they_always_did() {
     check(include_str!("../golden/pong.json"), Frame::Pong(full));
     let least = Pong { number: 0, sent_us: 0, client_time_ms: None, view: None };
     check(include_str!("../golden/pong_least.json"), Frame::Pong(least));
+}
+
+#[test]
+fn what_changes_in_a_session_stands_on_the_wire_as_it_always_did() {
+    let beats = Beats { interval_ms: 10_000, timeout_ms: 20_000 };
+    let beat = Beat { beats, quality: Quality::Poor };
+    check(include_str!("../golden/hb.json"), Frame::Beat(beat));
+    let meta = Meta::new(raw(r#"{"room":"kitchen"}"#)).unwrap();
+    check(include_str!("../golden/meta.json"), Frame::Describe(Describe { meta }));
+    let rest = |for_ms| Frame::Suspend(Suspend { for_ms });
+    check(include_str!("../golden/suspend.json"), rest(Some(600_000)));
+    check(include_str!("../golden/suspend_least.json"), rest(None));
+    check(
+        include_str!("../golden/auth_expires.json"),
+        Frame::Auth(Auth::Expires { in_ms: 60_000 }),
+    );
+    check(
+        include_str!("../golden/auth_renewed.json"),
+        Frame::Auth(Auth::Renewed(Secret::new("another-key"))),
+    );
+}
+
+#[test]
+fn a_grade_of_a_newer_version_is_unknown() {
+    let text = r#"{"t":"hb","interval_ms":1,"timeout_ms":2,"quality":"SUPERB"}"#;
+    let beats = Beats { interval_ms: 1, timeout_ms: 2 };
+    let beat = Frame::Beat(Beat { beats, quality: Quality::Unknown });
+    assert_eq!(decode(text, FRAME_MAX), Ok(Decoded::Known(beat)));
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn every_example_on_the_page_is_a_frame_as_we_write_it() {
             tags.insert(frame.tag());
         }
     }
-    let all = ["ack", "bye", "err", "hello", "msg", "ping", "pong", "welcome"];
+    let all = [
+        "ack", "auth", "bye", "err", "hb", "hello", "meta", "msg", "ping", "pong", "suspend",
+        "welcome",
+    ];
     assert_eq!(tags.into_iter().collect::<Vec<_>>(), all, "each has an example");
     assert!(PAGE.contains(&format!("`{SUBPROTOCOL}`")));
 }

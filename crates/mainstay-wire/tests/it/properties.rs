@@ -1,8 +1,9 @@
 use mainstay_core::config::Ratio;
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::stream::Seq;
 use mainstay_wire::{
-    Ack, Beats, Bye, Client, Decoded, Fault, Frame, Hello, Limits, Message, Meta, Ping, Pong, Raw,
-    Resume, Retry, Schedule, Secret, View, Welcome, decode, encode,
+    Ack, Auth, Beat, Beats, Bye, Client, Decoded, Describe, Fault, Frame, Hello, Limits, Message,
+    Meta, Ping, Pong, Raw, Resume, Retry, Schedule, Secret, Suspend, View, Welcome, decode, encode,
 };
 use proptest::option::of;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_assert, prop_assert_eq};
@@ -47,11 +48,33 @@ fn seq() -> impl Strategy<Value = Seq> {
     any::<u64>().prop_map(Seq)
 }
 
+fn meta() -> impl Strategy<Value = Meta> {
+    object(json())
+        .prop_filter_map("small", |text| Meta::new(Raw::new(&text).expect("it is JSON")).ok())
+}
+
+/// What changes while a session goes on.
+fn change() -> impl Strategy<Value = Frame> {
+    let grades =
+        [Quality::Unknown, Quality::Critical, Quality::Poor, Quality::Good, Quality::Excellent];
+    let beat = (any::<[u64; 2]>(), proptest::sample::select(grades.to_vec())).prop_map(
+        |([interval_ms, timeout_ms], quality)| {
+            Frame::Beat(Beat { beats: Beats { interval_ms, timeout_ms }, quality })
+        },
+    );
+    prop_oneof![
+        beat,
+        meta().prop_map(|meta| Frame::Describe(Describe { meta })),
+        any::<Option<u64>>().prop_map(|for_ms| Frame::Suspend(Suspend { for_ms })),
+        any::<u64>().prop_map(|in_ms| Frame::Auth(Auth::Expires { in_ms })),
+        secret().prop_map(|secret| Frame::Auth(Auth::Renewed(secret))),
+    ]
+}
+
 fn hello() -> impl Strategy<Value = Frame> {
     let client = any::<(String, String)>().prop_map(|(kind, version)| Client { kind, version });
     let resume = (secret(), seq()).prop_map(|(token, received)| Resume { token, received });
-    let meta = object(json())
-        .prop_filter_map("small", |text| Meta::new(Raw::new(&text).expect("it is JSON")).ok());
+    let meta = meta();
     let capabilities = proptest::collection::vec(any::<String>(), 0..4);
     (of(secret()), client, of(meta), of(resume), capabilities).prop_map(
         |(auth, client, meta, resume, capabilities)| {
@@ -102,7 +125,7 @@ fn frame() -> BoxedStrategy<Frame> {
             Frame::Fault(Fault { id, code, message, temporary })
         });
     let ack = seq().prop_map(|seq| Frame::Ack(Ack { seq }));
-    prop_oneof![hello(), welcome(), message, ack, ping, pong(), bye, fault].boxed()
+    prop_oneof![hello(), welcome(), message, ack, ping, pong(), change(), bye, fault].boxed()
 }
 
 fn encoded(frame: &Frame) -> String {

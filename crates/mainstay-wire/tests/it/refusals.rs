@@ -18,7 +18,7 @@ fn check_field(text: &str, path: &str, problem: Problem) {
 #[test]
 fn a_newer_peer_is_understood_as_far_as_it_can_be() {
     let unknown = |tag: &str| Ok(Decoded::Unknown { tag: tag.into() });
-    assert_eq!(decode(r#"{"t":"hb","interval_ms":"soon"}"#, FRAME_MAX), unknown("hb"));
+    assert_eq!(decode(r#"{"t":"hint","interval_ms":"soon"}"#, FRAME_MAX), unknown("hint"));
     assert_eq!(decode(r#"{"n":{"t":1},"t":"new","s":-1}"#, FRAME_MAX), unknown("new"));
     assert_eq!(decode(r#"{"t":""}"#, FRAME_MAX), unknown(""));
     let long = format!(r#"{{"t":"{}"}}"#, "é".repeat(40));

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use mainstay_core::config::ConfigError;
 use mainstay_core::link::Seq;
 use mainstay_core::policy::rate::{NotAdmitted, RateLimit};
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::stream::{self, Epoch, Push, Stream};
 use mainstay_core::time::Instant;
 use mainstay_wire::{Ack, Bye, Decoded, FRAME_MAX, Frame, Message as Wire, Pong, Raw, Schedule};
@@ -41,6 +42,10 @@ pub(super) struct Book {
     pub(super) generation: u64,
     pub(super) token: Option<Secret>,
     pub(super) frame_max: usize,
+    /// How good the server finds the connection.
+    pub(super) quality: Quality,
+    /// Whether new credentials can be had.
+    pub(super) renews: bool,
     pub(super) schedule: Option<Schedule>,
     pub(super) line: Line,
     /// Connections that were greeted.
@@ -118,6 +123,8 @@ impl Book {
             token: None,
             frame_max: FRAME_MAX,
             schedule: None,
+            quality: Quality::Unknown,
+            renews: config.socket.provider.is_some(),
             line: Line::default(),
             connections: 0,
             greetings: 0,
@@ -325,6 +332,7 @@ impl Book {
             unacknowledged: outgoing.len() as u64,
             unacknowledged_bytes: outgoing.bytes(),
             frame_max: self.frame_max,
+            quality: self.quality,
         }
     }
 }

@@ -121,6 +121,10 @@ impl Shared {
                     | Frame::Message(_)
                     | Frame::Ack(_)
                     | Frame::Pong(_)
+                    | Frame::Beat(_)
+                    | Frame::Describe(_)
+                    | Frame::Suspend(_)
+                    | Frame::Auth(_)
                     | Frame::Fault(_),
                 )))
                 | None => return Err(no_welcome()),

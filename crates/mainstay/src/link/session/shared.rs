@@ -9,7 +9,7 @@ use mainstay_core::link::{Reaction, Seq, Wait};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::session::stream::Received as Arrival;
 use mainstay_core::time::Instant;
-use mainstay_wire::{CloseCode, Decoded, Frame, Message as Wire, Ping, Pong, RETRY_MAX, Raw};
+use mainstay_wire::{Auth, CloseCode, Decoded, Frame, Message as Wire, Ping, Pong, RETRY_MAX, Raw};
 use mainstay_wire::{Schedule, Verdict, decode, reaction};
 use tokio::sync::Notify;
 
@@ -299,8 +299,19 @@ fn take_in(
                 book.stats.missed += 1;
             }
         }
-        Frame::Pong(_) => {}
-        Frame::Hello(_) | Frame::Welcome(_) => return Err(bad("a frame out of place", None)),
+        Frame::Beat(beat) => book.quality = beat.quality,
+        // What is not acknowledged goes on over the connection that has the new ones.
+        Frame::Auth(Auth::Expires { .. }) if book.renews => {
+            let what = "the credentials expire";
+            let error = DialError::new(Outcome::TRANSIENT, what).reaction(Reaction::Refresh);
+            return Err(GiveUp { code: 1_000, reason: "for new credentials", error });
+        }
+        Frame::Pong(_) | Frame::Auth(Auth::Expires { .. }) => {}
+        Frame::Hello(_)
+        | Frame::Welcome(_)
+        | Frame::Describe(_)
+        | Frame::Suspend(_)
+        | Frame::Auth(Auth::Renewed(_)) => return Err(bad("a frame out of place", None)),
     }
     Ok(())
 }

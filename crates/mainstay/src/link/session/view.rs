@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use mainstay_core::session::quality::Quality;
 use serde::Serialize;
 
 /// A session at a glance.
@@ -15,6 +16,8 @@ pub struct SessionView {
     pub unacknowledged_bytes: u64,
     /// The longest frame that the server takes, in bytes.
     pub frame_max: usize,
+    /// How good the server finds the connection; unknown until it says.
+    pub quality: Quality,
 }
 
 /// What a session has carried, over all its connections.

@@ -170,7 +170,13 @@ impl Book {
             Frame::Pong(pong) => self.pongs.push((pong.number, pong.sent_us)),
             Frame::Bye(bye) => self.byes.push(bye.code),
             Frame::Ping(_) => {}
-            other @ (Frame::Hello(_) | Frame::Welcome(_) | Frame::Fault(_)) => panic!("{other:?}"),
+            other @ (Frame::Hello(_)
+            | Frame::Welcome(_)
+            | Frame::Beat(_)
+            | Frame::Describe(_)
+            | Frame::Suspend(_)
+            | Frame::Auth(_)
+            | Frame::Fault(_)) => panic!("{other:?}"),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@
 //! It prints nothing and never ends the process: whoever runs it does.
 
 mod api;
+pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;

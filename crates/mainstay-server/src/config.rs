@@ -5,8 +5,10 @@
 //! makes no sense is a [`Problem`] with file, line, field, what was found and what is allowed; all
 //! problems that can be found at once are told at once. Secrets are in none of them.
 
+mod auth;
 mod file;
 mod links;
+mod listen;
 mod origin;
 mod place;
 mod policies;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use mainstay::core::policy::preset::PolicyConfig;
 
+pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
 pub use problem::{Problem, Problems};
@@ -30,8 +33,9 @@ pub use secret::Secret;
 pub use socket::{ProxySpec, SocketSpec, read_pem};
 pub use target::{Probe, Target, safe_url};
 
+use crate::tls::TlsFiles;
 use place::Document;
-use settings::Settings;
+use settings::{Rest, Settings};
 
 /// Where a configuration file is looked for when none is named.
 pub const PLACES: [&str; 2] = ["mainstay.toml", "/etc/mainstay/mainstay.toml"];
@@ -39,6 +43,8 @@ pub const PLACES: [&str; 2] = ["mainstay.toml", "/etc/mainstay/mainstay.toml"];
 pub const LINKS_MAX: usize = 1024;
 /// The most policies a file may name.
 pub const POLICIES_MAX: usize = 256;
+/// The most API keys a file may name.
+pub const KEYS_MAX: usize = 10_000;
 /// The largest file that is read.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
@@ -47,6 +53,8 @@ const FILE_MAX: u64 = 4 * 1024 * 1024;
 pub struct Config {
     /// Where it listens and how it stops.
     pub server: ServerConfig,
+    /// Who is let in.
+    pub auth: AuthConfig,
     /// What it logs.
     pub log: LogConfig,
     /// The policies of the file by name.
@@ -70,6 +78,10 @@ pub struct ServerConfig {
     pub token: Option<Secret>,
     /// How long a shutdown may take. Default 10 s.
     pub shutdown_deadline: Duration,
+    /// The certificate it shows. Default none: it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Pages of other sites that may connect, such as `https://app.example.org`. Default none.
+    pub allowed_origins: Vec<String>,
     /// Whether everybody may call it from anywhere. Only a flag says so.
     pub allow_public_without_auth: bool,
 }
@@ -145,10 +157,12 @@ impl Config {
         let document = Document::parse(text, path)?;
         let file = file::read(&document)?;
         let mut problems = Problems::default();
+        let auth = auth::build(&file, &document, environment, &mut problems);
+        let listen = listen::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
-        let config = settings.finish(policies, links, path, &mut problems);
+        let config = settings.finish(Rest { auth, listen, policies, links }, path, &mut problems);
         problems.none_or(config)
     }
 
@@ -165,6 +179,7 @@ impl Config {
         let server = &self.server;
         !server.listen.ip().is_loopback()
             && server.token.is_none()
+            && self.auth.is_empty()
             && !server.allow_public_without_auth
     }
 }

@@ -21,6 +21,7 @@ mod engine;
 mod metrics;
 mod server;
 mod state;
+pub mod tls;
 
 pub use engine::{Applied, ApplyError};
 pub use server::{Ended, Handle, Server, StartError};

@@ -11,12 +11,14 @@ use serde::Deserialize;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
+use crate::auth::Role;
 
 /// A configuration file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     pub(super) server: ServerSection,
+    pub(super) auth: AuthSection,
     pub(super) log: LogSection,
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
@@ -30,6 +32,40 @@ pub(super) struct ServerSection {
     pub(super) token: Option<Secret>,
     pub(super) token_env: Option<String>,
     pub(super) shutdown_deadline: Option<String>,
+    pub(super) tls_cert_file: Option<String>,
+    pub(super) tls_key_file: Option<String>,
+    pub(super) allowed_origins: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AuthSection {
+    pub(super) anonymous_clients: Option<bool>,
+    pub(super) jwt: Option<JwtSection>,
+    pub(super) key: Vec<KeySection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct JwtSection {
+    pub(super) secret_env: Option<String>,
+    pub(super) public_key_file: Option<String>,
+    pub(super) jwks_file: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    #[serde(with = "duration::option")]
+    pub(super) leeway: Option<Duration>,
+    pub(super) role_claim: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct KeySection {
+    pub(super) name: String,
+    pub(super) hash: Secret,
+    pub(super) role: Option<Role>,
+    pub(super) user: Option<String>,
+    pub(super) organisation: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

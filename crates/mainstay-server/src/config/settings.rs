@@ -6,8 +6,10 @@ use std::time::Duration;
 use mainstay::core::config::{LONGEST, duration};
 use mainstay::core::policy::preset::PolicyConfig;
 
+use super::auth::AuthConfig;
 use super::file::File;
 use super::links::LinkSpec;
+use super::listen::Listen;
 use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
@@ -35,6 +37,14 @@ pub(super) struct Settings {
     format: Option<LogFormat>,
     allow_public_without_auth: bool,
     shown: Vec<Setting>,
+}
+
+/// What the file alone decides.
+pub(super) struct Rest {
+    pub(super) auth: AuthConfig,
+    pub(super) listen: Listen,
+    pub(super) policies: BTreeMap<String, PolicyConfig>,
+    pub(super) links: Vec<LinkSpec>,
 }
 
 struct Sources<'a> {
@@ -186,19 +196,22 @@ impl Settings {
 
     pub(super) fn finish(
         self,
-        policies: BTreeMap<String, PolicyConfig>,
-        links: Vec<LinkSpec>,
+        rest: Rest,
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
+        let Rest { auth, listen, policies, links } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
                 data_dir: self.data_dir,
                 token: self.token,
                 shutdown_deadline: self.shutdown_deadline?,
+                tls: listen.tls,
+                allowed_origins: listen.origins,
                 allow_public_without_auth: self.allow_public_without_auth,
             },
+            auth,
             log: LogConfig { level: self.level, format: self.format? },
             policies,
             links,
@@ -207,7 +220,7 @@ impl Settings {
         };
         if config.is_open_to_all() {
             let message = format!(
-                "is {}, which others can reach, and no token is set: set server.token_env, listen \
+                "is {}, which others can reach, and nobody must show anything: set server.token_env, [auth], listen \
                  on 127.0.0.1, or say --allow-public-without-auth",
                 config.server.listen
             );

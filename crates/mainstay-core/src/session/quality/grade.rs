@@ -259,6 +259,8 @@ pub struct Reconnects {
 }
 
 impl Reconnects {
+    /// None yet.
+    pub const NONE: Self = Self { part: 0, counts: [0; 5] };
     const PART_NANOS: u64 = 120_000_000_000;
 
     /// Counts one more.

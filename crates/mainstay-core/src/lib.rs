@@ -16,6 +16,7 @@ extern crate std;
 
 pub mod bits;
 pub mod config;
+pub mod detect;
 pub mod link;
 pub mod measure;
 pub mod policy;

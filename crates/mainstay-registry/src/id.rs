@@ -20,6 +20,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u128);
 
+/// The bits of the slot.
+const SLOTS: u128 = 0xFF_FFFF;
+/// The bits of variant, shard and slot.
+pub(crate) const PLACE: u128 = 0xFFFF_FFFF << 32;
+
 /// A text that is no session's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnId;
@@ -35,6 +40,35 @@ impl SessionId {
     #[must_use]
     pub const fn to_bits(self) -> u128 {
         self.0
+    }
+
+    /// A new one: 44 random bits, and where the registry keeps it.
+    pub(crate) const fn mint(unix_ms: u64, shard: u8, slot: u32, bits: u64) -> Self {
+        let (time, random) = ((unix_ms as u128) << 80, bits as u128);
+        let high = (0x7 << 76) | ((random >> 32 & 0xFFF) << 64);
+        let place = (0b10 << 62) | ((shard as u128 & 0x3F) << 56) | ((slot as u128 & SLOTS) << 32);
+        Self(time | high | place | (random & 0xFFFF_FFFF))
+    }
+
+    /// Which shard keeps it.
+    pub(crate) const fn shard(self) -> usize {
+        (self.0 >> 56 & 0x3F) as usize
+    }
+
+    /// The slot it was given first; it may be in another one by now.
+    pub(crate) const fn slot(self) -> u32 {
+        (self.0 >> 32 & SLOTS) as u32
+    }
+
+    /// Whether a registry may have made it: the version and the variant are right.
+    pub(crate) const fn is_ours(self) -> bool {
+        self.0 >> 76 & 0xF == 7 && self.0 >> 62 & 0b11 == 0b10
+    }
+
+    /// Its bits with the place replaced by a generation: what a slot is compared with. Together with
+    /// shard and slot, this is the whole name.
+    pub(crate) const fn check(self, generation: u32) -> u128 {
+        (self.0 & !PLACE) | (generation as u128) << 32
     }
 
     /// When it was given, in milliseconds since 1970.

@@ -29,7 +29,7 @@ pub struct Record {
     pub status: Status,
     /// Why it is over, once it is.
     pub ended: Option<EndReason>,
-    /// When it was registered.
+    /// When it was registered: the time in its name.
     pub registered_at: u64,
     /// When its latest connection began.
     pub connected_at: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_core::detect::DetectorConfig;
 use mainstay_core::link::{CircuitConfig, EndpointsConfig, LinkConfig, OutboxConfig};
 use mainstay_core::policy::adaptive_limit::{AdaptiveLimitConfig, Algorithm};
 use mainstay_core::policy::budget::InFlightBudgetConfig;
@@ -10,6 +11,8 @@ use mainstay_core::policy::hedge::HedgeConfig;
 use mainstay_core::policy::preset::PolicyConfig;
 use mainstay_core::policy::rate::RateConfig;
 use mainstay_core::policy::throttle::ThrottleConfig;
+use mainstay_core::session::heartbeat::HeartbeatConfig;
+use mainstay_core::session::quality::QualityConfig;
 use mainstay_core::session::stream::StreamConfig;
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +52,9 @@ fn code() -> Defaults {
     enter(&mut found, "endpoints", &EndpointsConfig::default());
     enter(&mut found, "outbox", &OutboxConfig::default());
     enter(&mut found, "tracked", &StreamConfig::default());
+    enter(&mut found, "session.quality", &QualityConfig::default());
+    enter(&mut found, "session.heartbeat", &HeartbeatConfig::default());
+    enter(&mut found, "session.detector", &DetectorConfig::default());
     found
 }
 
@@ -90,5 +96,6 @@ fn rows(page: &str) -> Defaults {
 
 /// The configuration that a path belongs to; other crates check theirs.
 fn section(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
+    let parts = if path.starts_with("session.") { 2 } else { 1 };
+    path.match_indices('.').nth(parts - 1).map_or(path, |(at, _)| &path[..at])
 }

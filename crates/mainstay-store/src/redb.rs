@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use mainstay_registry::{Event, EventId, Record, SessionId};
-use redb::{Database, StorageError};
+use redb::{Database, DatabaseError, StorageError};
 
 use crate::redb::tables::Fault;
 use crate::row::beats::Beats;
@@ -85,7 +85,7 @@ impl RedbStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] when they differ.
+    /// [`StoreError::Damaged`] when they differ, [`StoreError::Io`] while sessions are being read.
     pub fn verify(&self) -> Result<(), StoreError> {
         let mut held = self.database.write().unwrap_or_else(PoisonError::into_inner);
         let mut database = match held.take() {
@@ -100,6 +100,10 @@ impl RedbStore {
             }
             Ok(Ok(false)) => {
                 Err(StoreError::damaged(&self.path, "checksums differ; it was repaired as far"))
+            }
+            Ok(Err(DatabaseError::TransactionInProgress)) => {
+                *held = Some(database);
+                Err(StoreError::io(&self.path, std::io::ErrorKind::ResourceBusy.into()))
             }
             Ok(Err(error)) => Err(open::error(&self.path, error)),
             Err(_) => Err(StoreError::damaged(&self.path, "its pages contradict each other")),

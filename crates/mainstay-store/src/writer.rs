@@ -233,8 +233,8 @@ fn commit(store: &dyn Store, queue: &Queue, entries: Vec<Entry>) {
     };
     match done {
         Ok(verdicts) => {
-            if changes > 0 {
-                queue.committed(changes);
+            if changes > 0 && queue.committed(changes) {
+                tracing::info!("changes are kept again");
             }
             for (entry, verdict) in entries.into_iter().zip(verdicts) {
                 match (entry.promise, verdict) {
@@ -245,8 +245,10 @@ fn commit(store: &dyn Store, queue: &Queue, entries: Vec<Entry>) {
             }
         }
         Err(error) => {
-            tracing::error!(%error, changes, "changes could not be kept");
-            queue.failed(&error);
+            // A full disk fails many commits a second: the log has the first.
+            if queue.failed(&error) {
+                tracing::error!(%error, changes, "changes cannot be kept");
+            }
             for promise in entries.into_iter().filter_map(|entry| entry.promise) {
                 promise.keep(Err(error.clone()));
             }

@@ -2,8 +2,8 @@
 //!
 //! A block holds sessions in the order of their names, each told apart by its time and 56 of its
 //! random bits, which costs 9 bytes instead of 16; the other fields count from the block's own
-//! first values. Where two sessions of a millisecond share those bits, which takes some 10¹⁶
-//! sessions, neither is refreshed: a checkpoint that is not used does no harm.
+//! first values. Two sessions of one millisecond share those bits once in 10¹⁶ times, and then
+//! both are taken for as alive as the later one was.
 
 use mainstay_core::session::quality::Quality;
 use mainstay_registry::{Checkpoint, Record, SessionId};
@@ -157,13 +157,12 @@ impl Beats {
     pub(crate) fn refresh(&self, record: &mut Record) -> bool {
         let name = name(record.session);
         let start = self.0.partition_point(|beat| (beat.unix_ms, beat.tail) < name);
-        let mut found = self.0[start..].iter().take_while(|beat| (beat.unix_ms, beat.tail) == name);
-        let (Some(beat), None) = (found.next(), found.next()) else {
+        let found = self.0[start..].iter().take_while(|beat| (beat.unix_ms, beat.tail) == name);
+        // More than one, where another number of shards kept it before.
+        let latest = found.max_by_key(|beat| beat.last_heartbeat);
+        let Some(beat) = latest.filter(|beat| beat.last_heartbeat > record.last_heartbeat) else {
             return false;
         };
-        if beat.last_heartbeat <= record.last_heartbeat {
-            return false;
-        }
         record.last_heartbeat = beat.last_heartbeat;
         if beat.latency_us != 0 {
             record.latency = Some(std::time::Duration::from_micros(beat.latency_us.into()));

@@ -152,17 +152,19 @@ impl Queue {
         }
     }
 
-    pub(super) fn committed(&self, changes: usize) {
+    /// Counts a commit; says whether it is the first one after some that failed.
+    pub(super) fn committed(&self, changes: usize) -> bool {
         let stats = &mut self.state().stats;
         stats.commits += 1;
         stats.changes += changes as u64;
-        stats.failing = None;
+        stats.failing.take().is_some()
     }
 
-    pub(super) fn failed(&self, error: &StoreError) {
+    /// Counts a commit that failed; says whether the one before it did not.
+    pub(super) fn failed(&self, error: &StoreError) -> bool {
         let stats = &mut self.state().stats;
         stats.failures += 1;
-        stats.failing = Some(error.clone());
+        stats.failing.replace(error.clone()).is_none()
     }
 
     pub(super) fn stats(&self) -> WriterStats {

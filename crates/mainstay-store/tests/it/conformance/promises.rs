@@ -236,6 +236,11 @@ pub(super) fn checkpoints_of_a_shard_take_the_place_of_its_former_ones(store: &d
     let of =
         |nr| found.iter().find(|beat| beat.is_of(name(DAY, nr))).map(|beat| beat.last_heartbeat);
     assert_eq!((found.len(), of(7), of(0)), (2, Some(DAY + 8), Some(DAY + 5)));
+    let session = name(DAY, 7);
+    let again = Packed::new(9, vec![checkpoint(session, 3)]);
+    store.commit(&[Change::put_session(record(session)), Change::Checkpoints(again)]).unwrap();
+    assert_eq!(records(store).0[0].last_heartbeat, DAY + 8, "the later of two shards");
+    store.commit(&[Change::Checkpoints(Packed::new(9, Vec::new()))]).unwrap();
     store.commit(&[Change::Checkpoints(Packed::new(1, Vec::new()))]).unwrap();
     let mut left = 0;
     store.checkpoints(&mut |_| left += 1).unwrap();

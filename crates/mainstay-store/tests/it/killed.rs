@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mainstay_store::{Area, Change, Packed, Position, RedbStore, Store, StoreConfig, Writer};
+use mainstay_store::{
+    Area, Change, Durability, Packed, Position, RedbStore, Store, StoreConfig, Writer,
+};
 
 use crate::child;
 use crate::sample::{DAY, checkpoint, event, name, record};
@@ -19,15 +21,43 @@ const KILLS: u64 = 25;
 
 #[test]
 fn what_was_acknowledged_outlives_kill_nine() {
+    let test = "killed::what_was_acknowledged_outlives_kill_nine";
+    kill_again_and_again(test, &StoreConfig::default());
+}
+
+#[test]
+fn what_the_operating_system_has_outlives_kill_nine() {
+    let test = "killed::what_the_operating_system_has_outlives_kill_nine";
+    let config = StoreConfig { durability: Durability::Os, ..StoreConfig::default() };
+    kill_again_and_again(test, &config);
+}
+
+#[test]
+fn a_first_start_that_is_killed_can_be_repeated() {
     if let Some(folder) = child::folder() {
-        write_until_killed(&folder);
+        write_until_killed(&folder, &StoreConfig::default());
+    }
+    let test = "killed::a_first_start_that_is_killed_can_be_repeated";
+    for nr in 0..15 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = child::command(test, folder.path(), "");
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(nr * 1300));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check(folder.path(), &BTreeSet::new(), true);
+    }
+}
+
+fn kill_again_and_again(test: &str, config: &StoreConfig) {
+    if let Some(folder) = child::folder() {
+        write_until_killed(&folder, config);
     }
     let kills = std::env::var("MAINSTAY_STORE_KILLS").ok().and_then(|kills| kills.parse().ok());
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
     let mut killed_at_work = 0;
     for nr in 0..kills.unwrap_or(KILLS) {
-        let test = "killed::what_was_acknowledged_outlives_kill_nine";
         let mut command = child::command(test, folder.path(), "");
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
@@ -45,12 +75,13 @@ fn what_was_acknowledged_outlives_kill_nine() {
     assert!(acknowledged.len() > killed_at_work, "it hardly wrote: {}", acknowledged.len());
 }
 
-/// Registers sessions from several threads and says which are acknowledged, for ever.
-fn write_until_killed(folder: &Path) -> ! {
-    let store: Arc<dyn Store> = Arc::new(RedbStore::open(folder, &StoreConfig::default()).unwrap());
-    let last = store.last_event_id().unwrap().map_or(0, |id| id.unix_ms - DAY);
+/// Registers sessions from several threads and says which are acknowledged, for ever; while
+/// checkpoints are taken and old history is dropped.
+fn write_until_killed(folder: &Path, config: &StoreConfig) -> ! {
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(folder, config).unwrap());
+    let last = store.last_event_id().unwrap().map_or(0, |id| id.unix_ms.saturating_sub(DAY));
     let next = AtomicU64::new(last + 1);
-    let writer = Writer::start(store, &StoreConfig::default()).unwrap();
+    let writer = Writer::start(Arc::clone(&store), config).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -64,8 +95,11 @@ fn write_until_killed(folder: &Path) -> ! {
         }
         loop {
             let beats = (0..2000).map(|nr| checkpoint(name(DAY + nr, nr), 9)).collect();
-            let packed = Change::Checkpoints(Packed::new(1, beats));
-            writer.submit_blocking(vec![packed]).unwrap().wait().unwrap();
+            let mut changes = vec![Change::Checkpoints(Packed::new(1, beats))];
+            let old = |nr| Change::append_event(event(name(nr, nr), nr, 1));
+            changes.extend((1..50).map(old));
+            writer.submit_blocking(changes).unwrap().wait().unwrap();
+            store.drop_events_before(DAY, 40).unwrap();
         }
     })
 }
@@ -120,14 +154,20 @@ fn check(folder: &Path, acknowledged: &BTreeSet<u64>, verify: bool) {
     });
     assert_eq!(restored.unwrap().damaged, 0);
     let history = store.history(Position::default(), usize::MAX).unwrap();
-    let events: BTreeSet<u64> = history.iter().map(|(_, event)| event.id.unix_ms - DAY).collect();
-    assert_eq!(history.len(), events.len());
+    let by_time = store.events_between(0..u64::MAX, None, usize::MAX).unwrap();
+    let count = store.stats().unwrap().events;
+    assert_eq!((history.len(), by_time.len() as u64), (by_time.len(), count), "an index is torn");
+    let times = by_time.iter().filter_map(|event| event.id.unix_ms.checked_sub(DAY));
+    let events: BTreeSet<u64> = times.collect();
+    for event in by_time.iter().rev().take(100) {
+        let found = store.events_of(event.session, 0..u64::MAX, 0, 9).unwrap();
+        assert_eq!(found, std::slice::from_ref(event));
+    }
     let values = store.values(ALERTS, None, usize::MAX).unwrap();
     let values = values.iter().filter(|(key, _)| key.len() == 8).count();
     assert_eq!((&sessions, sessions.len()), (&events, values), "kept by half");
     let lost: Vec<_> = acknowledged.difference(&sessions).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    assert_eq!(store.stats().unwrap().events, events.len() as u64);
     if verify {
         store.verify().unwrap();
     }

@@ -1,0 +1,205 @@
+//! What stands where the store should be, and what is said about it.
+
+use std::fs;
+use std::path::Path;
+
+use mainstay_store::redb::FILE;
+use mainstay_store::{Area, Change, RedbStore, Store, StoreConfig, StoreError};
+use redb::{Database, TableDefinition};
+
+use crate::child;
+use crate::sample::{DAY, event, name, record};
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+fn open(folder: &Path) -> Result<RedbStore, StoreError> {
+    RedbStore::open(folder, &StoreConfig::default())
+}
+
+/// The bytes of a store with some sessions.
+fn filled(folder: &Path) -> Vec<u8> {
+    let store = open(folder).unwrap();
+    let sessions = (0..200).map(|nr| name(DAY + nr, nr));
+    let batch: Vec<Change> = sessions
+        .flat_map(|session| {
+            let event = event(session, session.unix_ms(), 1);
+            [Change::put_session(record(session)), Change::append_event(event)]
+        })
+        .collect();
+    store.commit(&batch).unwrap();
+    drop(store);
+    fs::read(folder.join(FILE)).unwrap()
+}
+
+#[test]
+fn what_was_kept_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let store = open(folder.path()).unwrap();
+    assert_eq!(store.stats().unwrap().sessions, 200);
+    assert_eq!(store.stats().unwrap().position.0, 200);
+    store.verify().unwrap();
+    assert_eq!(store.session(name(DAY, 0)).unwrap(), Some(record(name(DAY, 0))));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_missing_folder_is_made_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("a/b");
+    let store = open(&inner).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let modes = [mode(&inner), mode(store.path()), mode(&inner.join("mainstay.lock"))];
+    assert_eq!(modes, [0o700, 0o600, 0o600]);
+    assert!(!inner.join("mainstay.redb.new").exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    // A file in the way, and, where there is one, a file system that takes no folders from anybody.
+    for path in [folder.path().join("file"), folder.path().join("file/inner"), "/proc/data".into()]
+    {
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
+        assert!(error.to_string().contains("may write"), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_that_is_read_only_is_named() {
+    // There, not even the superuser writes.
+    let error = open(Path::new("/sys/kernel")).unwrap_err();
+    assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    if let Some(folder) = child::folder() {
+        let error = open(&folder).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+        return fs::write(folder.join("was-refused"), "").unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let again = open(folder.path()).unwrap_err();
+    assert!(matches!(again, StoreError::InUse { .. }), "in the same process, too: {again:?}");
+    assert!(again.to_string().contains("another process"), "{again}");
+    let test = "open::a_second_process_is_refused";
+    let done = child::command(test, folder.path(), "").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(folder.path().join("was-refused").exists());
+    drop(store);
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_not_touched() {
+    let other = tempfile::tempdir().unwrap();
+    let database = Database::create(other.path().join("other")).unwrap();
+    drop(database);
+    let database = fs::read(other.path().join("other")).unwrap();
+    let files: [&[u8]; 5] = [b"x", b"redb", b"SQLite format 3\0", &[0; 100_000], &database];
+    for bytes in files {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        fs::write(&file, bytes).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
+        assert!(error.to_string().contains("move it away to start anew"), "{error}");
+        if bytes.len() < database.len() {
+            assert_eq!(fs::read(&file).unwrap(), bytes);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(FILE)).unwrap();
+    assert!(matches!(open(folder.path()).unwrap_err(), StoreError::Foreign { .. }));
+}
+
+#[test]
+fn an_empty_file_and_a_beginning_that_was_killed_are_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE), "").unwrap();
+    fs::write(folder.path().join("mainstay.redb.new"), "half of some file").unwrap();
+    let store = open(folder.path()).unwrap();
+    store.commit(&[Change::put_value(Area::new("a"), b"k", b"v")]).unwrap();
+}
+
+#[test]
+fn a_newer_format_asks_for_a_newer_version() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    for (format, found) in [(2, 2), (u64::MAX, u32::MAX)] {
+        let database = Database::open(folder.path().join(FILE)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("format", format).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: f, known: 1, .. } if f == found));
+        assert!(error.to_string().contains("use a newer mainstay"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = filled(folder.path());
+    for length in [9, 64, 319, 320, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
+        fs::write(folder.path().join(FILE), &whole[..length]).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{length}: {error:?}");
+        assert!(error.to_string().contains("restore a copy"), "{error}");
+    }
+}
+
+/// Opens a file with one byte changed, and reads all of it; answers whether anything was wrong.
+fn is_noticed(folder: &Path, whole: &[u8], at: usize) -> bool {
+    let mut bytes = whole.to_vec();
+    bytes[at] ^= 0x5a;
+    fs::write(folder.join(FILE), &bytes).unwrap();
+    let store = match open(folder) {
+        Ok(store) => store,
+        Err(StoreError::Damaged { .. } | StoreError::Foreign { .. } | StoreError::Newer { .. }) => {
+            return true;
+        }
+        Err(other) => panic!("byte {at}: {other:?}"),
+    };
+    let mut sessions = 0;
+    let restored = store.sessions(&mut |_| sessions += 1);
+    let events = store.events_between(0..u64::MAX, None, 1000);
+    let verified = store.verify();
+    let wrong = [restored.as_ref().err(), events.as_ref().err(), verified.as_ref().err()];
+    for error in wrong.into_iter().flatten() {
+        assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error:?}");
+    }
+    if verified.is_ok() {
+        assert_eq!((sessions, events.unwrap().len()), (200, 200), "byte {at}");
+    }
+    verified.is_err()
+}
+
+#[test]
+fn a_changed_byte_of_the_header_is_noticed_or_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = filled(folder.path());
+    let noticed = (0..320).step_by(3).filter(|at| is_noticed(folder.path(), &whole, *at)).count();
+    assert!(noticed > 10, "{noticed}");
+}
+
+#[test]
+fn a_changed_byte_of_a_row_is_noticed_by_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = filled(folder.path());
+    let user = b"u-81724";
+    let rows = whole.windows(user.len()).enumerate().filter(|(_, bytes)| bytes == user);
+    let rows: Vec<usize> = rows.map(|(at, _)| at).collect();
+    assert!(rows.len() >= 400, "{}", rows.len());
+    let noticed = rows.iter().step_by(25).filter(|at| is_noticed(folder.path(), &whole, **at));
+    // Pages that are free by now may hold such rows, too.
+    assert!(noticed.count() >= 8);
+}

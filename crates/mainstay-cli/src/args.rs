@@ -91,7 +91,7 @@ pub(crate) struct SettingArgs {
     /// Address of the API; port 0 takes a free one [default: 127.0.0.1:7180]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Folder for data, made when something is stored [default: ./mainstay-data]
+    /// Folder for data [default: ./mainstay-data]
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<String>,
     /// How long a shutdown may take [default: 10s]

@@ -51,7 +51,8 @@ impl SessionId {
     }
 
     /// Which shard keeps it.
-    pub(crate) const fn shard(self) -> usize {
+    #[must_use]
+    pub const fn shard(self) -> usize {
         (self.0 >> 56 & 0x3F) as usize
     }
 

@@ -1,12 +1,15 @@
 //! The HTTP API.
 
-mod error;
+pub(crate) mod error;
 mod events;
+mod fallback;
 mod gates;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod links;
+mod messages;
 mod operations;
+mod sessions;
 mod time;
 
 use std::sync::Arc;
@@ -14,19 +17,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::metrics;
 use crate::state::Shared;
 use error::ApiError;
 
-/// No request needs a body; more than this is not read.
-const BODY_MAX: usize = 16 * 1024;
+/// A message of the largest frame fits; more than this is not read.
+const BODY_MAX: usize = 2 << 20;
 
 /// What is told to whoever asks for something that is not there.
-pub(crate) const ENDPOINTS: [&str; 9] = [
+pub(crate) const ENDPOINTS: [&str; 19] = [
     "GET /health",
     "GET /metrics",
     "GET /api/v1/links",
@@ -36,12 +39,21 @@ pub(crate) const ENDPOINTS: [&str; 9] = [
     "GET /api/v1/gates",
     "POST /api/v1/gates/{name}/{reset|force_open|isolate|release|disable|enable}",
     "GET /api/v1/events",
+    "GET /api/v1/messages",
+    "GET /api/v1/sessions?user=&organisation=&client_type=&status=&quality=&cursor=&limit=",
+    "GET /api/v1/sessions/counts",
+    "POST /api/v1/sessions",
+    "POST /api/v1/sessions/{id}/{resume|heartbeat|frames}",
+    "GET /api/v1/sessions/{id}/poll?recv=&wait_ms=",
+    "DELETE /api/v1/sessions/{id}",
+    "POST /api/v1/heartbeats",
+    "GET /api/v1/sessions/{id}",
+    "POST /api/v1/sessions/{id}/{disconnect|suspend|messages}",
 ];
 
 /// Everything the server answers.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let quick = Router::new()
-        .route("/health", get(health::show))
         .route("/metrics", get(page))
         .route("/api/v1/links", get(links::list))
         .route("/api/v1/links/{name}", get(links::show))
@@ -50,10 +62,36 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/gates", get(gates::list))
         .route("/api/v1/gates/{name}", get(gates::show))
         .route("/api/v1/gates/{name}/{action}", post(gates::act))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/counts", get(sessions::counts))
+        .route("/api/v1/sessions/{id}", get(sessions::show))
+        .route("/api/v1/sessions/{id}/disconnect", post(sessions::disconnect))
+        .route("/api/v1/sessions/{id}/suspend", post(sessions::suspend))
+        .route("/api/v1/sessions/{id}/messages", post(sessions::send))
+        .route_layer(from_fn(guard::operators))
+        .route("/health", get(health::show))
         .layer(from_fn_with_state(shared.clone(), guard::in_time));
+    // Whose session it is, each of these asks by itself.
+    let clients = Router::new()
+        .route("/api/v1/sessions", post(fallback::register))
+        .route("/api/v1/sessions/{id}", delete(fallback::leave))
+        .route("/api/v1/sessions/{id}/resume", post(fallback::register))
+        .route("/api/v1/sessions/{id}/heartbeat", post(fallback::heartbeat))
+        .route("/api/v1/sessions/{id}/frames", post(fallback::say))
+        .route("/api/v1/heartbeats", post(fallback::heartbeats))
+        .layer(from_fn_with_state(shared.clone(), guard::in_time));
+    let streams = Router::new()
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/messages", get(messages::stream))
+        .route_layer(from_fn(guard::operators));
+    // Polls wait, and take no place of requests that do not.
+    let polls = Router::new().route("/api/v1/sessions/{id}/poll", get(fallback::poll));
     Router::new()
         .merge(quick)
-        .route("/api/v1/events", get(events::stream))
+        .merge(clients)
+        .merge(polls)
+        .merge(streams)
+        .route("/v1/connect", get(crate::session::connect))
         .fallback(nothing_there)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))

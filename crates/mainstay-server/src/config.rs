@@ -16,6 +16,7 @@ mod problem;
 mod secret;
 mod settings;
 mod socket;
+mod store;
 mod target;
 
 use std::collections::BTreeMap;
@@ -31,8 +32,10 @@ pub use origin::{Origin, Setting};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use socket::{ProxySpec, SocketSpec, read_pem};
+pub use store::{Engine, StoreSpec};
 pub use target::{Probe, Target, safe_url};
 
+use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
 use place::Document;
 use settings::{Rest, Settings};
@@ -55,6 +58,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who is let in.
     pub auth: AuthConfig,
+    /// How sessions are held.
+    pub sessions: SessionsConfig,
+    /// Where they are kept.
+    pub store: StoreSpec,
     /// What it logs.
     pub log: LogConfig,
     /// The policies of the file by name.
@@ -72,7 +79,7 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address of the API. Default `127.0.0.1:7180`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where data is kept, once something is. Default `./mainstay-data`.
+    /// Where data is kept. Default `./mainstay-data`.
     pub data_dir: PathBuf,
     /// What a caller of the API must show. Default nothing.
     pub token: Option<Secret>,
@@ -159,10 +166,16 @@ impl Config {
         let mut problems = Problems::default();
         let auth = auth::build(&file, &document, environment, &mut problems);
         let listen = listen::build(&file, &document, &mut problems);
+        let sessions = store::sessions(&file, &document, &mut problems);
+        let store = store::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
-        let config = settings.finish(Rest { auth, listen, policies, links }, path, &mut problems);
+        let config = settings.finish(
+            Rest { auth, listen, sessions, store, policies, links },
+            path,
+            &mut problems,
+        );
         problems.none_or(config)
     }
 

@@ -14,12 +14,14 @@
 //!
 //! It prints nothing and never ends the process: whoever runs it does.
 
+mod accept;
 mod api;
 pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;
 mod server;
+pub mod session;
 mod state;
 pub mod tls;
 

@@ -3,34 +3,24 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use arc_swap::ArcSwap;
 use mainstay::core::config::ConfigError;
 use mainstay::event::Events;
 use mainstay::operations::Operations;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use mainstay_store::{MemoryStore, RedbStore, Store};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::api;
-use crate::config::Config;
+use crate::accept;
+use crate::auth::Auth;
+use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
-use crate::state::Shared;
-
-/// The most connections to the API at the same time.
-const CONNECTIONS_MAX: usize = 1024;
-/// How long a client may take to send the head of a request.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// How long it waits after it could not accept, such as for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::session::{Handler, Hub, SessionsError, Standalone, Upkeep};
+use crate::state::{Shared, auth};
 
 /// A server that has its address and its links, and serves once it is run.
 #[derive(Debug)]
@@ -38,6 +28,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     deadline: Duration,
+    drain: Duration,
     shared: Arc<Shared>,
 }
 
@@ -73,6 +64,8 @@ pub enum StartError {
     Config(ConfigError),
     /// The links cannot be held.
     Apply(ApplyError),
+    /// Sessions cannot be held.
+    Sessions(SessionsError),
 }
 
 impl Server {
@@ -82,6 +75,27 @@ impl Server {
     ///
     /// [`StartError`], which says who must act.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let standalone = Arc::new(Standalone::new(config.sessions.messages));
+        Self::bind_with(config, standalone.clone(), Some(standalone)).await
+    }
+
+    /// The same, with an application that takes what clients say.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], which says who must act.
+    pub async fn with_handler(
+        config: &Config,
+        handler: Arc<dyn Handler>,
+    ) -> Result<Self, StartError> {
+        Self::bind_with(config, handler, None).await
+    }
+
+    async fn bind_with(
+        config: &Config,
+        handler: Arc<dyn Handler>,
+        standalone: Option<Arc<Standalone>>,
+    ) -> Result<Self, StartError> {
         let listen = config.server.listen;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
@@ -89,10 +103,12 @@ impl Server {
         let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
         let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
         engine.apply(config).await.map_err(StartError::Apply)?;
-        let token = config.server.token.clone();
-        let shared = Shared::new(engine, token, listen.ip().is_loopback(), prometheus);
+        let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
+        let hub = hub(config, auth.clone(), handler).await.map_err(StartError::Sessions)?;
+        let shared = Shared::new(engine, config, auth, Arc::new(hub), standalone, prometheus);
         let deadline = config.server.shutdown_deadline;
-        Ok(Self { listener, address, deadline, shared: Arc::new(shared) })
+        let drain = config.sessions.retry.drain.min(deadline / 2);
+        Ok(Self { listener, address, deadline, drain, shared: Arc::new(shared) })
     }
 
     /// The address it has, with the port it got.
@@ -110,14 +126,19 @@ impl Server {
     /// Serves until `stop` ends, then stops accepting, answers what was asked, closes the links, all
     /// within the deadline of the configuration.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
-        let Self { listener, shared, deadline, .. } = self;
+        let Self { listener, shared, deadline, drain, .. } = self;
         let coupling = tokio::spawn(shared.engine.clone().couple());
-        let graceful = GracefulShutdown::new();
-        accept(listener, &shared, &graceful, stop).await;
+        let upkeep = Upkeep::start(&shared.hub);
+        let served = accept::run(listener, &shared, stop).await;
         shared.stopping.send_replace(true);
         let engine = shared.engine.clone();
+        let hub = shared.hub.clone();
         let finish = async {
-            tokio::join!(graceful.shutdown(), engine.shutdown());
+            tokio::join!(served.ended(), engine.shutdown(), hub.drain(drain));
+            // Everybody has gone: what they leave behind is stored.
+            hub.deserted().await;
+            upkeep.stop().await;
+            hub.close().await;
         };
         let ended = timeout(deadline, finish).await;
         coupling.abort();
@@ -126,6 +147,25 @@ impl Server {
             Err(_) => Ended::OutOfTime,
         }
     }
+}
+
+/// The sessions, with what was kept of them.
+async fn hub(
+    config: &Config,
+    auth: Arc<ArcSwap<Auth>>,
+    handler: Arc<dyn Handler>,
+) -> Result<Hub, SessionsError> {
+    let (sessions, spec) = (config.sessions.clone(), config.store);
+    let folder = config.server.data_dir.clone();
+    let open = move || {
+        let store: Arc<dyn Store> = match spec.engine {
+            StoreEngine::Redb => Arc::new(RedbStore::open(&folder, &spec.config)?),
+            StoreEngine::Memory => Arc::new(MemoryStore::new()),
+        };
+        Hub::open(&sessions, store, &spec.config, auth, handler)
+    };
+    // Reading a large file takes its time.
+    tokio::task::spawn_blocking(open).await.unwrap_or(Err(SessionsError::Random))
 }
 
 impl Handle {
@@ -141,11 +181,12 @@ impl Handle {
         }
         // Where it listens changes with a restart only, whatever the configuration says.
         let server = &config.server;
-        if !self.shared.loopback && server.token.is_none() && !server.allow_public_without_auth {
+        let is_open = server.token.is_none() && config.auth.is_empty();
+        if !self.shared.loopback && is_open && !server.allow_public_without_auth {
             return Err(ApplyError::OpenToAll);
         }
         let applied = self.shared.engine.apply(config).await?;
-        self.shared.token.store(config.server.token.clone().map(Arc::new));
+        self.shared.admit(config);
         self.shared.applied_now();
         Ok(applied)
     }
@@ -163,62 +204,6 @@ impl Handle {
     }
 }
 
-/// Takes connections until `stop` ends.
-async fn accept(
-    listener: TcpListener,
-    shared: &Arc<Shared>,
-    graceful: &GracefulShutdown,
-    stop: impl Future<Output = ()>,
-) {
-    let router = api::router(shared.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut stop = pin!(stop);
-    loop {
-        let next = async {
-            // The semaphore is never closed.
-            let place = places.clone().acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            biased;
-            () = &mut stop => return,
-            next = next => next,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let served = serve(stream, router.clone(), graceful);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Answers one connection until it or the server ends.
-fn serve(
-    stream: TcpStream,
-    router: Router,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + 'static {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_headers(64)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let watched = graceful.watch(connection);
-    async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "a connection to the api ended early");
-        }
-    }
-}
-
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -226,6 +211,7 @@ impl fmt::Display for StartError {
             Self::Metrics(why) => write!(f, "metrics cannot be recorded: {why}"),
             Self::Config(error) => error.fmt(f),
             Self::Apply(error) => error.fmt(f),
+            Self::Sessions(error) => error.fmt(f),
         }
     }
 }
@@ -237,6 +223,7 @@ impl Error for StartError {
             Self::Metrics(_) => None,
             Self::Config(error) => Some(error),
             Self::Apply(error) => Some(error),
+            Self::Sessions(error) => Some(error),
         }
     }
 }

@@ -1,13 +1,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use mainstay::operations::Operations;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
-use crate::config::Secret;
+use crate::auth::Auth;
+use crate::config::Config;
 use crate::engine::Engine;
+use crate::session::{Addresses, Hub, Standalone};
 
 /// The most requests at the same time.
 const REQUESTS_MAX: usize = 256;
@@ -19,7 +21,17 @@ pub(crate) const STREAMS_MAX: usize = 64;
 pub(crate) struct Shared {
     pub(crate) engine: Arc<Engine>,
     pub(crate) operations: Operations,
-    pub(crate) token: ArcSwapOption<Secret>,
+    pub(crate) auth: Arc<ArcSwap<Auth>>,
+    pub(crate) hub: Arc<Hub>,
+    /// The handler of a server by itself.
+    pub(crate) standalone: Option<Arc<Standalone>>,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Connections that have not said who they are.
+    pub(crate) pending: Arc<Semaphore>,
+    /// What connections are accepted with; none for plain HTTP.
+    pub(crate) tls: ArcSwapOption<rustls::ServerConfig>,
+    /// Pages of other sites that may ask.
+    pub(crate) origins: ArcSwap<Vec<String>>,
     /// Whether it listens on this machine only.
     pub(crate) loopback: bool,
     pub(crate) started: Instant,
@@ -42,15 +54,26 @@ impl std::fmt::Debug for Prometheus {
 impl Shared {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        token: Option<Secret>,
-        loopback: bool,
+        config: &Config,
+        auth: Arc<ArcSwap<Auth>>,
+        hub: Arc<Hub>,
+        standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
+        let unauthenticated = hub.limits().unauthenticated_max;
+        let unauthenticated = usize::try_from(unauthenticated).unwrap_or(usize::MAX);
+        let unauthenticated = unauthenticated.min(Semaphore::MAX_PERMITS);
         Self {
             operations: Operations::new(engine.events().clone()),
             engine,
-            token: ArcSwapOption::from_pointee(token),
-            loopback,
+            auth,
+            addresses: Arc::default(),
+            pending: Arc::new(Semaphore::new(unauthenticated)),
+            hub,
+            standalone,
+            tls: ArcSwapOption::new(tls(config)),
+            origins: ArcSwap::from_pointee(config.server.allowed_origins.clone()),
+            loopback: config.server.listen.ip().is_loopback(),
             started: Instant::now(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -58,6 +81,13 @@ impl Shared {
             prometheus: Prometheus(prometheus),
             applied: Mutex::new(SystemTime::now()),
         }
+    }
+
+    /// Lets those in whom the configuration names.
+    pub(crate) fn admit(&self, config: &Config) {
+        self.auth.store(Arc::new(auth(config)));
+        self.tls.store(tls(config));
+        self.origins.store(Arc::new(config.server.allowed_origins.clone()));
     }
 
     /// When the configuration in force was put in force.
@@ -68,4 +98,14 @@ impl Shared {
     pub(crate) fn applied_now(&self) {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
     }
+}
+
+/// Whoever the configuration lets in.
+pub(crate) fn auth(config: &Config) -> Auth {
+    Auth { token: config.server.token.clone(), ..config.auth.build() }
+}
+
+/// It was checked when the configuration was read.
+fn tls(config: &Config) -> Option<Arc<rustls::ServerConfig>> {
+    config.server.tls.as_ref().and_then(|files| files.acceptor().ok())
 }

@@ -59,6 +59,12 @@ impl CloseCode {
         "resume_impossible",
         "the session cannot go on; come back with a `hello` without `resume`",
     );
+    /// 4107.
+    pub const SUSPENDED: Self = row(
+        4107,
+        "suspended",
+        "the session was put to rest for a while; it may go on after `retry`",
+    );
     /// 4201.
     pub const UNAUTHORISED: Self =
         row(4201, "unauthorised", "the credentials are wrong or have expired; new ones may help");
@@ -77,7 +83,7 @@ impl CloseCode {
         row(4206, "unsupported_version", "this version of the protocol is not spoken here");
 
     /// All of them, by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::MOVED,
         Self::REBALANCE,
         Self::SHUTTING_DOWN,
@@ -86,6 +92,7 @@ impl CloseCode {
         Self::SLOW_CONSUMER,
         Self::RATE_LIMITED,
         Self::RESUME_IMPOSSIBLE,
+        Self::SUSPENDED,
         Self::UNAUTHORISED,
         Self::BANNED,
         Self::SUPERSEDED,

@@ -74,7 +74,7 @@ fn announce(config: &Config, server: &Server) {
         return;
     }
     out::line(&format!("mainstay {} listens on {address}", env!("CARGO_PKG_VERSION")));
-    out::line(&format!("data folder: {data} (made when something is stored)"));
+    out::line(&format!("data folder: {data}"));
     out::line(&match file {
         Some(file) => format!("configuration: {file}"),
         None => format!("configuration: none (looked for {})", PLACES.join(", ")),

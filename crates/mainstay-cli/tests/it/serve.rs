@@ -274,8 +274,8 @@ fn what_is_not_there_is_said_with_what_is() {
         let (found, body) = ask(&serving.address, method, path, None);
         assert_eq!(found, status, "{body}");
         let body: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(body["error"], code);
-        assert!(body["message"].as_str().unwrap().contains(text), "{body}");
+        assert_eq!(body["code"], code);
+        assert!(body["detail"].as_str().unwrap().contains(text), "{body}");
     }
 }
 

@@ -1,42 +1,71 @@
-use axum::Json;
-use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Why a request is not answered as asked, in words for people and a code for programs.
+/// Why a request is not answered as asked, in words for people and a code for programs. It is
+/// answered as a problem of RFC 9457.
 #[derive(Debug)]
 pub(crate) enum ApiError {
+    /// The request makes no sense; the text says which part.
+    BadRequest(String),
     /// No such thing; the text says what there is.
     NotFound(String),
     /// The thing is there, but not for that method.
     MethodNotAllowed(String),
-    /// The token is missing or wrong.
-    Unauthorized,
-    /// A page of another site asks, or asks under a name that is not this server's.
+    /// The credentials are missing or wrong.
+    Unauthorized(String),
+    /// Whoever asks may not, or asks from a page of another site.
     Forbidden(&'static str),
+    /// The thing is not as it must be for that.
+    Conflict(String),
+    /// It was there, and is over.
+    Gone(String),
+    /// It is too large.
+    TooLarge(String),
+    /// Too much is asked by this one; the number is the seconds to wait.
+    TooMany(String, u32),
     /// It took too long.
     Timeout,
-    /// Too much is asked at the same time.
+    /// Too much is asked at the same time, or the server is stopping.
     Overloaded,
+    /// It is not possible now; the number is the seconds to wait.
+    Unavailable(String, u32),
+    /// What must be stored could not be.
+    Storage(String),
 }
 
 impl ApiError {
     const fn status(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::Gone(_) => (StatusCode::GONE, "GONE"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
+            Self::TooMany(..) => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "TIMEOUT"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
+            Self::Unavailable(..) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "STORAGE"),
         }
     }
 
-    fn message(&self) -> &str {
+    fn detail(&self) -> &str {
         match self {
-            Self::NotFound(text) | Self::MethodNotAllowed(text) => text,
-            Self::Unauthorized => "send the header `Authorization: Bearer TOKEN`",
+            Self::BadRequest(text)
+            | Self::NotFound(text)
+            | Self::MethodNotAllowed(text)
+            | Self::Unauthorized(text)
+            | Self::Conflict(text)
+            | Self::Gone(text)
+            | Self::TooLarge(text)
+            | Self::TooMany(text, _)
+            | Self::Unavailable(text, _)
+            | Self::Storage(text) => text,
             Self::Forbidden(text) => text,
             Self::Timeout => "it took too long; what was begun goes on",
             Self::Overloaded => "too many requests at the same time; try again",
@@ -47,18 +76,35 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status();
-        let body = Json(json!({ "error": code, "message": self.message() }));
-        let mut response = (status, body).into_response();
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": status.as_u16(),
+            "code": code,
+            "detail": self.detail(),
+        });
+        let problem = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
         let headers = response.headers_mut();
         match self {
-            Self::Unauthorized => {
+            Self::Unauthorized(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Overloaded => {
+            Self::Overloaded | Self::Storage(_) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::NotFound(_) | Self::MethodNotAllowed(_) | Self::Forbidden(_) | Self::Timeout => {}
+            Self::TooMany(_, seconds) | Self::Unavailable(_, seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::BadRequest(_)
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed(_)
+            | Self::Forbidden(_)
+            | Self::Conflict(_)
+            | Self::Gone(_)
+            | Self::TooLarge(_)
+            | Self::Timeout => {}
         }
         response
     }

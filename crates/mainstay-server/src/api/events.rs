@@ -15,7 +15,7 @@ use super::error::ApiError;
 use crate::state::Shared;
 
 /// Proxies drop connections on which nothing comes for 60 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// One listener.
 struct Listener {

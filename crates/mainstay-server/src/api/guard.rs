@@ -3,61 +3,110 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
+use super::time::unix_secs;
+use crate::auth::{AuthError, Identity};
 use crate::state::Shared;
 
 /// The longest time of a request; a disconnect in good order is the slowest.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Lets requests through that show the token, or when there is none come from no foreign page.
+/// Lets requests through whose credentials hold, or that come from no foreign page where nobody
+/// must show any.
 pub(super) async fn allowed(
     State(shared): State<Arc<Shared>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let open = request.uri().path() == "/health";
-    let checked = match &*shared.token.load() {
-        _ if open => Ok(()),
-        Some(token) if shows(request.headers(), |shown| token.is(shown)) => Ok(()),
-        Some(_) => Err(ApiError::Unauthorized),
-        None => own_page(request.headers(), shared.loopback),
-    };
-    match checked {
-        Ok(()) => next.run(request).await,
+    if let "/health" | "/v1/connect" = request.uri().path() {
+        return next.run(request).await;
+    }
+    match identify(&shared, request.headers()) {
+        Ok(who) => {
+            request.extensions_mut().insert(Who(who));
+            next.run(request).await
+        }
         Err(error) => error.into_response(),
     }
 }
 
-fn shows(headers: &HeaderMap, is_token: impl Fn(&[u8]) -> bool) -> bool {
-    let shown = headers.get(AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
-    let token = shown.and_then(|shown| {
-        let (scheme, token) = shown.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-    });
-    token.is_some_and(is_token)
+fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Identity, ApiError> {
+    let auth = shared.auth.load();
+    own_page(headers, shared.loopback && auth.is_open(), &shared.origins.load())?;
+    auth.identify(bearer(headers), unix_secs()).map_err(|error| {
+        ApiError::Unauthorized(match error {
+            AuthError::Missing | AuthError::Unknown => {
+                "send the header `Authorization: Bearer` with a token or key".into()
+            }
+            AuthError::Jwt(why) => format!("the token does not hold: {why}"),
+        })
+    })
 }
 
-/// A server without a token trusts this machine, but not every web page that a browser on it shows:
-/// those come with a foreign origin, or under a foreign name that was made to lead here.
-fn own_page(headers: &HeaderMap, loopback: bool) -> Result<(), ApiError> {
-    let text =
-        |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+/// What stands behind `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case("bearer ").then_some(shown)
+}
+
+/// Who asks, to be taken by a handler that asks what it may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(pub(crate) Identity);
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let who = parts.extensions.get().cloned();
+        who.ok_or_else(|| ApiError::Unauthorized("nobody asked".into()))
+    }
+}
+
+/// Lets those see who may, and those act who may, on routes that are not a client's own.
+pub(super) async fn operators(Who(who): Who, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (may, what) = if reads {
+        (who.role.sees(), "that is for the roles operator and admin to see")
+    } else {
+        (who.role.acts(), "that is for the roles operator and admin to do")
+    };
+    if may { next.run(request).await } else { ApiError::Forbidden(what).into_response() }
+}
+
+/// A refusal for whoever is not of a role that may do this.
+pub(super) const fn require(may: bool) -> Result<(), ApiError> {
+    if may { Ok(()) } else { Err(ApiError::Forbidden("that is not for your role")) }
+}
+
+/// A server trusts this machine, but not every web page that a browser on it shows: those come with
+/// a foreign origin, or under a foreign name that was made to lead here. `open` is one that listens
+/// on this machine only and asks nobody for anything.
+pub(crate) fn own_page(
+    headers: &HeaderMap,
+    open: bool,
+    origins: &[String],
+) -> Result<(), ApiError> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = text(HOST).unwrap_or_default();
-    if loopback && !is_local(host) {
+    if open && !is_local(host) {
         return Err(ApiError::Forbidden("ask under a local name, or set a token"));
     }
-    match headers.get(ORIGIN).map(|_| text(ORIGIN).unwrap_or_default()) {
-        Some(origin) if origin.strip_prefix("http://") != Some(host) => {
-            Err(ApiError::Forbidden("pages of other sites need a token"))
-        }
-        Some(_) | None => Ok(()),
+    let Some(origin) = headers.get(ORIGIN).map(|_| text(ORIGIN).unwrap_or_default()) else {
+        return Ok(());
+    };
+    let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let is_listed = origins.iter().any(|listed| listed == origin || listed == "*");
+    if bare == Some(host) || is_listed {
+        return Ok(());
     }
+    Err(ApiError::Forbidden("pages of other sites must be named in server.allowed_origins"))
 }
 
 fn is_local(host: &str) -> bool {
@@ -105,6 +154,7 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_turned_away() {
+        let own_page = |headers: &HeaderMap, open| own_page(headers, open, &[]);
         let headers = |host: &'static str, origin: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static(host));
@@ -121,15 +171,32 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_are_named_may_ask() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("127.0.0.1:7180"));
+        headers.insert(ORIGIN, HeaderValue::from_static("https://app.example.org"));
+        assert!(own_page(&headers, true, &["https://app.example.org".into()]).is_ok());
+        assert!(own_page(&headers, true, &["*".into()]).is_ok());
+        for other in
+            ["https://app.example.org:8443", "http://app.example.org", "https://example.org"]
+        {
+            assert!(own_page(&headers, true, &[other.into()]).is_err(), "{other}");
+        }
+    }
+
+    #[test]
     fn a_token_is_taken_in_one_form_only() {
         let headers = |text: &'static str| {
             HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(text))])
         };
-        let right = |shown: &[u8]| shown == b"hush";
-        assert!(shows(&headers("Bearer hush"), right) && shows(&headers("bearer hush"), right));
-        for text in ["hush", "Bearer", "Bearer ", "Bearer hus", "Basic hush", "Bearer  hush"] {
-            assert!(!shows(&headers(text), right), "{text:?}");
+        for text in ["Bearer hush", "bearer hush", "BEARER hush"] {
+            assert_eq!(bearer(&headers(text)), Some("hush"), "{text}");
         }
-        assert!(!shows(&HeaderMap::new(), right));
+        for text in ["hush", "Bearer", "Basic hush", "Bearer\thush"] {
+            assert_eq!(bearer(&headers(text)), None, "{text:?}");
+        }
+        assert_eq!(bearer(&headers("Bearer ")), Some(""));
+        assert_eq!(bearer(&headers("Bearer  hush")), Some(" hush"));
+        assert_eq!(bearer(&HeaderMap::new()), None);
     }
 }

@@ -12,12 +12,23 @@ pub(super) fn text(at: SystemTime) -> String {
     stamp.round(Unit::Millisecond).unwrap_or(stamp).to_string()
 }
 
+/// Milliseconds since 1970 as RFC 3339 in UTC.
+pub(super) fn unix(ms: u64) -> String {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+    text(at.unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
 /// A point on the links' clock as a wall-clock time.
 pub(super) fn wall(instant: Instant) -> String {
     let (now, past) = (SystemTime::now(), clock::now().since(instant));
     let future = instant.since(clock::now());
     let at = if past.is_zero() { now.checked_add(future) } else { now.checked_sub(past) };
     text(at.unwrap_or(now))
+}
+
+/// The wall clock in seconds since 1970.
+pub(crate) fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

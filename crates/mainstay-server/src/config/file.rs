@@ -11,7 +11,9 @@ use serde::Deserialize;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
+use super::store::StoreSection;
 use crate::auth::Role;
+use crate::session::SessionsConfig;
 
 /// A configuration file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +21,8 @@ use crate::auth::Role;
 pub(super) struct File {
     pub(super) server: ServerSection,
     pub(super) auth: AuthSection,
+    pub(super) sessions: SessionsConfig,
+    pub(super) store: StoreSection,
     pub(super) log: LogSection,
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,

@@ -14,7 +14,8 @@ use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
-use super::{Config, Environment, Flags, LogConfig, LogFormat, ServerConfig};
+use super::{Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
+use crate::session::SessionsConfig;
 
 /// The settings that flags, the environment and the file can all name.
 const NAMES: [&str; 7] = [
@@ -43,6 +44,8 @@ pub(super) struct Settings {
 pub(super) struct Rest {
     pub(super) auth: AuthConfig,
     pub(super) listen: Listen,
+    pub(super) sessions: SessionsConfig,
+    pub(super) store: StoreSpec,
     pub(super) policies: BTreeMap<String, PolicyConfig>,
     pub(super) links: Vec<LinkSpec>,
 }
@@ -200,7 +203,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, listen, policies, links } = rest;
+        let Rest { auth, listen, sessions, store, policies, links } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -212,6 +215,8 @@ impl Settings {
                 allow_public_without_auth: self.allow_public_without_auth,
             },
             auth,
+            sessions,
+            store,
             log: LogConfig { level: self.level, format: self.format? },
             policies,
             links,

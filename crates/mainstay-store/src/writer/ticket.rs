@@ -7,8 +7,8 @@ use crate::StoreError;
 
 /// Says when something that was submitted is kept, or why it is not: await it, or [`Ticket::wait`].
 ///
-/// Dropping it takes nothing back.
-#[derive(Debug)]
+/// Dropping it takes nothing back. Clones wait for the same.
+#[derive(Clone, Debug)]
 #[must_use = "it says whether the changes are kept; drop it where nobody needs to know"]
 pub struct Ticket(Arc<Slot>);
 
@@ -25,13 +25,13 @@ struct Slot {
 #[derive(Debug, Default)]
 struct State {
     result: Option<Result<(), StoreError>>,
-    waker: Option<Waker>,
+    wakers: Vec<Waker>,
 }
 
 impl Ticket {
     /// A ticket that is ready.
     pub(super) fn kept() -> Self {
-        let state = State { result: Some(Ok(())), waker: None };
+        let state = State { result: Some(Ok(())), wakers: Vec::new() };
         Self(Arc::new(Slot { state: Mutex::new(state), ready: Condvar::new() }))
     }
 
@@ -60,7 +60,9 @@ impl Future for Ticket {
         if let Some(result) = &state.result {
             return Poll::Ready(result.clone());
         }
-        state.waker = Some(context.waker().clone());
+        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+        }
         Poll::Pending
     }
 }
@@ -77,15 +79,13 @@ impl Promise {
 
     fn settle(&mut self, result: Result<(), StoreError>) {
         let Some(slot) = self.0.take() else { return };
-        let waker = {
+        let wakers = {
             let mut state = slot.state();
             state.result = Some(result);
-            state.waker.take()
+            std::mem::take(&mut state.wakers)
         };
         slot.ready.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -1,0 +1,3 @@
+//! Sessions of real clients.
+
+mod talking;

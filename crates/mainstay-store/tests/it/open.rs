@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mainstay_store::redb::FILE;
 use mainstay_store::{Area, Change, RedbStore, Store, StoreConfig, StoreError};
@@ -95,6 +97,24 @@ fn a_second_process_is_refused() {
     assert!(folder.path().join("was-refused").exists());
     drop(store);
     open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_closed_store_is_free_also_while_processes_are_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let opened: Vec<_> = (0..150).map(|_| open(folder.path()).map(drop)).collect();
+        done.store(true, Ordering::Relaxed);
+        for open in opened {
+            open.unwrap();
+        }
+    });
 }
 
 #[test]

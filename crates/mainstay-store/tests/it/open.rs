@@ -192,9 +192,10 @@ fn is_noticed(folder: &Path, whole: &[u8], at: usize) -> bool {
     let mut sessions = 0;
     let restored = store.sessions(&mut |_| sessions += 1);
     let events = store.events_between(0..u64::MAX, None, 1000);
+    let committed = store.commit(&[Change::put_value(Area::new("a"), b"k", b"v")]);
     let verified = store.verify();
     let wrong = [restored.as_ref().err(), events.as_ref().err(), verified.as_ref().err()];
-    for error in wrong.into_iter().flatten() {
+    for error in wrong.into_iter().chain([committed.as_ref().err()]).flatten() {
         assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error:?}");
     }
     if verified.is_ok() {
@@ -209,6 +210,18 @@ fn a_changed_byte_of_the_header_is_noticed_or_does_no_harm() {
     let whole = filled(folder.path());
     let noticed = (0..320).step_by(3).filter(|at| is_noticed(folder.path(), &whole, *at)).count();
     assert!(noticed > 10, "{noticed}");
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_noticed_or_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = filled(folder.path());
+    let used: Vec<usize> = (320..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let tried = 60;
+    let step = used.len() / tried;
+    let places = used.iter().step_by(step.max(1));
+    let noticed = places.filter(|at| is_noticed(folder.path(), &whole, **at)).count();
+    assert!(noticed > tried / 4, "{noticed}");
 }
 
 #[test]

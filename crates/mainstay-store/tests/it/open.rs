@@ -6,12 +6,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mainstay_store::redb::FILE;
-use mainstay_store::{Area, Change, RedbStore, Store, StoreConfig, StoreError};
-use redb::{Database, TableDefinition};
+use mainstay_store::{Area, Change, Position, RedbStore, Store, StoreConfig, StoreError};
+use redb::{Database, ReadableTable, TableDefinition};
 
 use crate::child;
 use crate::sample::{DAY, event, name, record};
 
+const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
+const EVENTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("events");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 fn open(folder: &Path) -> Result<RedbStore, StoreError> {
@@ -163,6 +165,39 @@ fn a_newer_format_asks_for_a_newer_version() {
         assert!(matches!(error, StoreError::Newer { found: f, known: 1, .. } if f == found));
         assert!(error.to_string().contains("use a newer mainstay"), "{error}");
     }
+}
+
+#[test]
+fn a_row_that_cannot_be_read_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let database = Database::open(folder.path().join(FILE)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let key = name(DAY + 7, 7).to_bits().to_be_bytes();
+    transaction.open_table(SESSIONS).unwrap().insert(&key, &[99_u8][..]).unwrap();
+    let mut events = transaction.open_table(EVENTS).unwrap();
+    let (key, position) = {
+        let (key, row) = events.first().unwrap().unwrap();
+        (*key.value(), row.value()[..8].to_vec())
+    };
+    events.insert(&key, &*[&position[..], &[99]].concat()).unwrap();
+    drop(events);
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = open(folder.path()).unwrap();
+    let mut sessions = 0;
+    let restored = store.sessions(&mut |_| sessions += 1).unwrap();
+    assert_eq!((sessions, restored.sessions, restored.damaged), (199, 199, 1));
+    let error = store.session(name(DAY + 7, 7)).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    assert_eq!(store.history(Position::default(), 1).unwrap()[0].0, Position(2));
+    assert_eq!(store.history(Position::default(), 999).unwrap().len(), 199);
+    assert_eq!(store.events_between(0..u64::MAX, None, 999).unwrap().len(), 199);
+    assert_eq!(store.events_of(name(DAY, 0), 0..u64::MAX, 0, 9).unwrap(), []);
+    assert_eq!(store.drop_events_before(u64::MAX, 999).unwrap().events, 200);
+    store.commit(&[Change::put_session(record(name(DAY + 7, 7)))]).unwrap();
+    assert_eq!(store.sessions(&mut |_| {}).unwrap().damaged, 0);
 }
 
 #[test]

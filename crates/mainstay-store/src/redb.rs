@@ -24,7 +24,6 @@ mod tables;
 mod write;
 
 use std::fmt;
-use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -50,7 +49,7 @@ pub struct RedbStore {
     /// None after it failed, until it is open again.
     database: RwLock<Option<Database>>,
     /// Locked for as long as the store lives, also while the database is opened again.
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl RedbStore {

@@ -8,6 +8,8 @@ const DAY_MS: u64 = 86_400_000;
 /// By age, whole days go (UTC), so that a day is there or not. By size, the oldest events go until
 /// the rest fits: a busy server fills its share in less than a day.
 ///
+/// A clock that leaps ahead makes everything too old: give it a time that is known to be right.
+///
 /// # Errors
 ///
 /// The commit failed: nothing is dropped.

@@ -47,9 +47,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What happened to `session` from `times.start` to before `times.end` (milliseconds since
     /// 1970), in the order of `seq`: up to `limit` events with a higher one than `after`.
     ///
+    /// As in all history, a row that cannot be read is left out and logged.
+    ///
     /// # Errors
     ///
-    /// The file cannot be read, or a row is damaged.
+    /// The file cannot be read.
     fn events_of(
         &self,
         session: SessionId,
@@ -66,7 +68,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or a row is damaged.
+    /// The file cannot be read.
     fn events_between(
         &self,
         times: Range<u64>,
@@ -79,7 +81,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or a row is damaged.
+    /// The file cannot be read.
     fn history(&self, after: Position, limit: usize) -> Result<Vec<(Position, Event)>, StoreError>;
 
     /// The latest event of all by time.

@@ -17,8 +17,21 @@ use crate::{Durability, StoreConfig, StoreError};
 /// What every file of redb begins with.
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
 
+/// A folder's lock.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that another thread is just starting has a copy of
+    /// it for a moment, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the lock ends with its file");
+        }
+    }
+}
+
 /// Makes the folder if it is missing, and takes its lock.
-pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let mut maker = fs::DirBuilder::new();
     maker.recursive(true);
     #[cfg(unix)]
@@ -27,7 +40,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("mainstay.lock");
     let lock = file(&path, true)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(StoreError::folder(&path, error)),
     }

@@ -78,7 +78,7 @@ impl Reader {
                 continue;
             }
             if let Some(value) = events.get(&event_key(key))? {
-                found.push(row::decode_event(key, split_event(value.value())?.1)?);
+                found.extend(event(key, value.value()));
             }
         }
         Ok(found)
@@ -100,13 +100,16 @@ impl Reader {
         };
         let mut found = Vec::new();
         let range = (from.as_ref(), Unbounded);
-        for entry in self.0.open_table(EVENTS)?.range::<&[u8; 32]>(range)?.take(limit) {
+        for entry in self.0.open_table(EVENTS)?.range::<&[u8; 32]>(range)? {
+            if found.len() == limit {
+                break;
+            }
             let (key, value) = entry?;
             let key = event_of_key(key.value());
             if key.id.unix_ms >= times.end {
                 break;
             }
-            found.push(row::decode_event(key, split_event(value.value())?.1)?);
+            found.extend(event(key, value.value()));
         }
         Ok(found)
     }
@@ -119,12 +122,15 @@ impl Reader {
         let (index, events) = (self.0.open_table(BY_POSITION)?, self.0.open_table(EVENTS)?);
         let from = after.0.to_be_bytes();
         let mut found = Vec::new();
-        for entry in index.range::<&[u8; 8]>((Excluded(&from), Unbounded))?.take(limit) {
+        for entry in index.range::<&[u8; 8]>((Excluded(&from), Unbounded))? {
+            if found.len() == limit {
+                break;
+            }
             let (position, key) = entry?;
             let Some(value) = events.get(key.value())? else { continue };
-            let event =
-                row::decode_event(event_of_key(key.value()), split_event(value.value())?.1)?;
-            found.push((Position(u64::from_be_bytes(*position.value())), event));
+            let position = Position(u64::from_be_bytes(*position.value()));
+            let event = event(event_of_key(key.value()), value.value());
+            found.extend(event.map(|event| (position, event)));
         }
         Ok(found)
     }
@@ -186,4 +192,10 @@ impl Reader {
             position: Position(number(META_POSITION)?),
         })
     }
+}
+
+/// The event of a row. One that cannot be read is left out: whoever follows history goes on behind it.
+fn event(key: EventKey, value: &[u8]) -> Option<Event> {
+    let read = split_event(value).and_then(|(_, row)| row::decode_event(key, row));
+    read.inspect_err(|error| tracing::warn!(?key, %error, "an event cannot be read")).ok()
 }

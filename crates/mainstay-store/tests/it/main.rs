@@ -17,6 +17,8 @@ mod open;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod same;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod writer;

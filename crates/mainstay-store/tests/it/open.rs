@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mainstay_store::redb::FILE;
-use mainstay_store::{Area, Change, RedbStore, Store, StoreConfig, StoreError};
-use redb::{Database, TableDefinition};
+use mainstay_store::{Area, Change, Position, RedbStore, Store, StoreConfig, StoreError};
+use redb::{Database, ReadableTable, TableDefinition};
 
 use crate::child;
 use crate::sample::{DAY, event, name, record};
 
+const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
+const EVENTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("events");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 fn open(folder: &Path) -> Result<RedbStore, StoreError> {
@@ -98,6 +102,24 @@ fn a_second_process_is_refused() {
 }
 
 #[test]
+fn a_closed_store_is_free_also_while_processes_are_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let opened: Vec<_> = (0..150).map(|_| open(folder.path()).map(drop)).collect();
+        done.store(true, Ordering::Relaxed);
+        for open in opened {
+            open.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_file_of_another_program_is_refused_and_not_touched() {
     let other = tempfile::tempdir().unwrap();
     let database = Database::create(other.path().join("other")).unwrap();
@@ -146,6 +168,39 @@ fn a_newer_format_asks_for_a_newer_version() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let database = Database::open(folder.path().join(FILE)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let key = name(DAY + 7, 7).to_bits().to_be_bytes();
+    transaction.open_table(SESSIONS).unwrap().insert(&key, &[99_u8][..]).unwrap();
+    let mut events = transaction.open_table(EVENTS).unwrap();
+    let (key, position) = {
+        let (key, row) = events.first().unwrap().unwrap();
+        (*key.value(), row.value()[..8].to_vec())
+    };
+    events.insert(&key, &*[&position[..], &[99]].concat()).unwrap();
+    drop(events);
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = open(folder.path()).unwrap();
+    let mut sessions = 0;
+    let restored = store.sessions(&mut |_| sessions += 1).unwrap();
+    assert_eq!((sessions, restored.sessions, restored.damaged), (199, 199, 1));
+    let error = store.session(name(DAY + 7, 7)).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    assert_eq!(store.history(Position::default(), 1).unwrap()[0].0, Position(2));
+    assert_eq!(store.history(Position::default(), 999).unwrap().len(), 199);
+    assert_eq!(store.events_between(0..u64::MAX, None, 999).unwrap().len(), 199);
+    assert_eq!(store.events_of(name(DAY, 0), 0..u64::MAX, 0, 9).unwrap(), []);
+    assert_eq!(store.drop_events_before(u64::MAX, 999).unwrap().events, 200);
+    store.commit(&[Change::put_session(record(name(DAY + 7, 7)))]).unwrap();
+    assert_eq!(store.sessions(&mut |_| {}).unwrap().damaged, 0);
+}
+
+#[test]
 fn a_file_that_was_cut_off_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let whole = filled(folder.path());
@@ -172,9 +227,10 @@ fn is_noticed(folder: &Path, whole: &[u8], at: usize) -> bool {
     let mut sessions = 0;
     let restored = store.sessions(&mut |_| sessions += 1);
     let events = store.events_between(0..u64::MAX, None, 1000);
+    let committed = store.commit(&[Change::put_value(Area::new("a"), b"k", b"v")]);
     let verified = store.verify();
     let wrong = [restored.as_ref().err(), events.as_ref().err(), verified.as_ref().err()];
-    for error in wrong.into_iter().flatten() {
+    for error in wrong.into_iter().chain([committed.as_ref().err()]).flatten() {
         assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error:?}");
     }
     if verified.is_ok() {
@@ -189,6 +245,18 @@ fn a_changed_byte_of_the_header_is_noticed_or_does_no_harm() {
     let whole = filled(folder.path());
     let noticed = (0..320).step_by(3).filter(|at| is_noticed(folder.path(), &whole, *at)).count();
     assert!(noticed > 10, "{noticed}");
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_noticed_or_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = filled(folder.path());
+    let used: Vec<usize> = (320..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let tried = 60;
+    let step = used.len() / tried;
+    let places = used.iter().step_by(step.max(1));
+    let noticed = places.filter(|at| is_noticed(folder.path(), &whole, **at)).count();
+    assert!(noticed > tried / 4, "{noticed}");
 }
 
 #[test]

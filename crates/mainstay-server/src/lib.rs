@@ -26,4 +26,6 @@ mod state;
 pub mod tls;
 
 pub use engine::{Applied, ApplyError};
+pub use mainstay_registry as registry;
+pub use mainstay_wire::Raw;
 pub use server::{Ended, Handle, Server, StartError};

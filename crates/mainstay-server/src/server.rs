@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use mainstay::core::config::ConfigError;
 use mainstay::event::Events;
 use mainstay::operations::Operations;
+use mainstay_registry::{Counts, Cursor, Page, Query, Record, SessionId};
 use mainstay_store::{MemoryStore, RedbStore, Store};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -19,7 +20,7 @@ use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
-use crate::session::{Handler, Hub, SessionsError, Standalone, Upkeep};
+use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Shared, auth};
 
 /// A server that has its address and its links, and serves once it is run.
@@ -189,6 +190,30 @@ impl Handle {
         self.shared.admit(config);
         self.shared.applied_now();
         Ok(applied)
+    }
+
+    /// A session to send to; none when there is no such session, or it is over.
+    #[must_use]
+    pub fn session(&self, session: SessionId) -> Option<Session> {
+        self.shared.hub.session(session)
+    }
+
+    /// Everything there is to say about a session; none when it is unknown.
+    #[must_use]
+    pub fn record(&self, session: SessionId) -> Option<Record> {
+        self.shared.hub.record(session)
+    }
+
+    /// The sessions that fit, from `cursor` on, at most `limit` of them.
+    #[must_use]
+    pub fn find(&self, wanted: &Query, cursor: Cursor, limit: usize) -> Page {
+        self.shared.hub.find(wanted, cursor, limit)
+    }
+
+    /// How many sessions there are, and how they are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.hub.counts()
     }
 
     /// Where all events are told.

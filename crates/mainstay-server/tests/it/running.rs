@@ -1,8 +1,10 @@
 //! A server that runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_server::config::{Config, Environment, Flags};
+use mainstay_server::session::Handler;
 use mainstay_server::{Ended, Handle, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -31,7 +33,15 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(text: &str) -> Running {
-    let server = Server::bind(&config(text)).await.expect("it starts");
+    run(Server::bind(&config(text)).await.expect("it starts"))
+}
+
+/// The same, with an application.
+pub(crate) async fn start_with(text: &str, handler: Arc<dyn Handler>) -> Running {
+    run(Server::with_handler(&config(text), handler).await.expect("it starts"))
+}
+
+fn run(server: Server) -> Running {
     let (stop, asked) = oneshot::channel::<()>();
     let (address, handle) = (server.address().to_string(), server.handle());
     let task = tokio::spawn(server.run(async move { drop(asked.await) }));

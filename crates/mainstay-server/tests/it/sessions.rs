@@ -1,3 +1,41 @@
 //! Sessions of real clients.
 
+use std::time::Duration;
+
+use mainstay::link::session::{Event, SessionConfig, SessionIncoming, SessionLink, StreamConfig};
+use mainstay::link::{LinkConfig, LinkOptions};
+use tokio::time::timeout;
+
+use crate::running::PATIENCE;
+
+mod cuts;
 mod talking;
+
+/// A client of the library that is quick to come back.
+fn link(address: &str) -> (SessionLink, SessionIncoming) {
+    let mut config = SessionConfig::new(format!("ws://{address}/v1/connect"), "test", "1");
+    config.stream = StreamConfig { ack_after: Duration::from_millis(5), ..config.stream };
+    let mut options = LinkOptions::websocket("test");
+    let mut link = LinkConfig::websocket();
+    link.reconnect.backoff.base = Duration::from_millis(2);
+    link.reconnect.backoff.cap = Duration::from_millis(20);
+    options.config = link;
+    SessionLink::open(options, config).unwrap()
+}
+
+/// So many messages, nothing else.
+async fn hear(incoming: &mut SessionIncoming, count: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        let event =
+            timeout(PATIENCE, incoming.recv()).await.expect("it comes").expect("it goes on");
+        match event {
+            Event::Message(received) => heard.push(received.payload.as_str().to_owned()),
+            event @ (Event::Restarted(_) | Event::Fault(_) | Event::Missed(_)) => {
+                panic!("{event:?} after {} messages", heard.len());
+            }
+        }
+    }
+    incoming.done();
+    heard
+}

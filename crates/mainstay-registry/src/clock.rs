@@ -39,6 +39,12 @@ impl Clock {
         self.origin.unix_ms.saturating_add(elapsed)
     }
 
+    /// When the calendar says `unix_ms`; the clock's origin for what was before it.
+    pub(crate) fn at(&self, unix_ms: u64) -> Instant {
+        let since = Duration::from_millis(unix_ms.saturating_sub(self.origin.unix_ms));
+        self.origin.now.after(since)
+    }
+
     /// The tick that `now` is in.
     pub(crate) fn tick(&self, now: Instant) -> Tick {
         let elapsed = now.as_nanos().saturating_sub(self.origin.now.as_nanos());

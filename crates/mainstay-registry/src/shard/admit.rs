@@ -57,7 +57,7 @@ impl Shard {
         if turn(self.cold[slot].phase, Input::Committed) != Turn::Open {
             return false;
         }
-        self.hot[slot].seen = self.hot[slot].seen.max(self.clock.tick(now));
+        self.hot[slot].seen = self.clock.tick(now);
         self.change(slot, |_, _, cold| cold.phase = Phase::Connected);
         self.arm(slot, self.clock.tick(now));
         if let Some(reason) = self.doomed.remove(&number(slot)) {
@@ -131,7 +131,7 @@ impl Shard {
         let (seen, wall) = (self.clock.tick(now), self.clock.unix_ms(now));
         self.expected.remove(&number(slot));
         self.change(slot, |hot, warm, cold| {
-            hot.seen = hot.seen.max(seen);
+            hot.seen = seen;
             hot.missed = 0;
             hot.clear(SUSPECTED | ASKED | HEARD | BEATS);
             hot.set(CHANGED | flag_of(beats));

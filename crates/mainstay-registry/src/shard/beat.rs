@@ -69,7 +69,7 @@ impl Shard {
         if !hot.is(CONNECTED) {
             return false;
         }
-        hot.seen = hot.seen.max(seen);
+        hot.seen = seen;
         hot.set(HEARD | CHANGED);
         hot.missed = 0;
         if hot.is(SUSPECTED) {

@@ -199,8 +199,7 @@ impl Shard {
         let asks = self.warm[slot].asks;
         next = next.min(if beats { asks.max(self.clock.due(suspect_at)) } else { asks });
         if let Some(at) = self.stable_at(slot) {
-            let wait = Duration::from_millis(at.saturating_sub(self.clock.unix_ms(now)));
-            next = next.min(self.clock.due(now.after(wait)));
+            next = next.min(self.clock.due(self.clock.at(at)));
         }
         // Never this very tick again: what is due now was done.
         let soonest = self.clock.tick(now).saturating_add(1).min(NEVER - 1);

@@ -34,6 +34,8 @@ pub(crate) use sweep::{Swept, Verdict};
 pub(crate) struct Shard {
     rules: Rules,
     clock: Clock,
+    /// The origin that it was made with.
+    first: Instant,
     number: u8,
     hot: Vec<Hot>,
     warm: Vec<Warm>,
@@ -81,6 +83,7 @@ impl Shard {
         Self {
             rules,
             clock: Clock::new(origin),
+            first: origin.now,
             number,
             hot: Vec::new(),
             warm: Vec::new(),

@@ -7,7 +7,7 @@ use mainstay_core::session::status::{EndReason, LossReason};
 use mainstay_core::time::Instant;
 
 use super::Shard;
-use crate::clock::{NEVER, Tick};
+use crate::clock::{MOVE, NEVER, Tick, Way};
 use crate::lifecycle::{Input, Turn, turn};
 use crate::table::{ASKED, BEATS, Phase, SUSPECTED};
 use crate::{CloseReason, Effect, EventKind};
@@ -45,6 +45,9 @@ impl Shard {
         (self.stress, self.stretch) = (verdict.stress, verdict.stretch);
         if let Some(late) = verdict.late {
             self.shift(late);
+        }
+        if let Some(way) = self.clock.moves(now, self.first) {
+            self.move_origin(way);
         }
         let mut swept = Swept::default();
         let tick = self.clock.tick(now);
@@ -204,6 +207,20 @@ impl Shard {
         // Never this very tick again: what is due now was done.
         let soonest = self.clock.tick(now).saturating_add(1).min(NEVER - 1);
         self.arm(slot, next.max(soonest));
+    }
+
+    /// Ticks would run out, or the driver's clock stepped back: all of them count from elsewhere.
+    fn move_origin(&mut self, way: Way) {
+        self.clock.shift(way);
+        let moved = |tick: &mut Tick| match way {
+            Way::Later => *tick = tick.saturating_sub(MOVE),
+            Way::Sooner => *tick = tick.saturating_add(MOVE).min(NEVER - 1),
+        };
+        self.hot.iter_mut().for_each(|hot| moved(&mut hot.seen));
+        self.warm.iter_mut().for_each(|warm| moved(&mut warm.asks));
+        self.cold.iter_mut().for_each(|cold| moved(&mut cold.until));
+        self.deadline.iter_mut().filter(|tick| **tick != NEVER).for_each(moved);
+        self.next_due = self.deadline.iter().copied().min().unwrap_or(NEVER);
     }
 
     /// We slept: nobody could come back meanwhile, so all grace and all windows are longer by that.

@@ -7,7 +7,7 @@ use mainstay_core::session::quality::{Factor, Quality, QualityConfig};
 use mainstay_core::session::status::{LossReason, Status};
 use mainstay_registry::{Alarm, Beats, CloseReason, Effect, EventKind, RegistryConfig};
 
-use crate::world::{SECOND, World, kind};
+use crate::world::{SECOND, WALL, World, kind};
 
 const RTT: Duration = Duration::from_millis(40);
 
@@ -227,6 +227,29 @@ fn a_checkpoint_tells_only_what_changed() {
     let record = world.get(keys[4].session());
     assert_eq!((told[0].session, told[0].latency_us), (keys[4].session(), 40_000));
     assert_eq!(told[0].last_heartbeat, record.last_heartbeat);
+}
+
+#[test]
+fn a_server_that_runs_for_ten_years_goes_on_counting() {
+    let mut world = World::new();
+    let mut last = 0;
+    for year in 0..10 {
+        let key = world.socket();
+        let record = world.get(key.session());
+        let wall = WALL + year * 365 * 86_400_000;
+        assert!(record.connected_at.abs_diff(wall) < 4_000_000, "{year}");
+        assert!(record.last_heartbeat >= record.connected_at && record.connected_at > last);
+        last = record.connected_at;
+        world.pass_answered(SECOND * 120, RTT);
+        assert_eq!(world.get(key.session()).quality, Quality::Excellent);
+        world.pass(SECOND * 60);
+        assert_eq!(world.get(key.session()).status, Status::Suspended);
+        assert_eq!(world.pass(SECOND * 121).expired, 1);
+        world.now = world.now.after(SECOND * 86_400 * 365 - SECOND * 301);
+        // Two sweeps, since an origin moves by 208 days at most.
+        world.sweep();
+        world.pass(SECOND * 22);
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use mainstay_core::policy::backoff::{Backoff, BackoffConfig, Jitter, Strategy};
 use mainstay_core::policy::pressure::Pressure;
+use mainstay_core::session::quality::Quality;
 use mainstay_core::session::status::{EndReason, LossReason, Status};
 use mainstay_registry::{
-    Beats, CloseReason, Cursor, Effect, EventKind, Query, Refusal, RegistryConfig, SessionId,
+    Beats, CloseReason, Cursor, Effect, EventKind, Query, Record, Refusal, RegistryConfig,
+    SessionId,
 };
 
 use crate::world::{SECOND, WALL, World, registration};
@@ -268,6 +270,63 @@ fn names_of_other_makers_are_unknown() {
         assert!(!world.registry.end(world.now, other, EndReason::Bye));
     }
     assert!(world.registry.get(key.session()).is_some());
+}
+
+#[test]
+fn sessions_are_found_by_every_field_and_by_all_at_once() {
+    let mut world = World::new();
+    let mut all = Vec::new();
+    for nr in 0..60 {
+        let mut wanted = registration(Some(["ann", "bob"][nr % 2]), Beats::Server);
+        wanted.organisation = ["acme", "globex", "initech"][nr % 3].into();
+        wanted.client_type = ["WEB_APP", "MOBILE_APP"][nr / 30].into();
+        let wide = world.wide_bits();
+        let key = world.registry.register(world.now, wide, wanted).unwrap().key;
+        assert!(world.registry.committed(world.now, key));
+        if nr % 5 == 0 {
+            assert!(world.registry.lost(world.now, key, LossReason::Lost));
+        }
+        all.push(world.get(key.session()));
+    }
+    let none = Query::default;
+    type Fits = fn(&Record) -> bool;
+    let table: [(Query, Fits); 8] = [
+        (none(), |_| true),
+        (Query { user: Some("bob".into()), ..none() }, |r| r.user.as_deref() == Some("bob")),
+        (Query { organisation: Some("acme".into()), ..none() }, |r| &*r.organisation == "acme"),
+        (Query { client_type: Some("WEB_APP".into()), ..none() }, |r| &*r.client_type == "WEB_APP"),
+        (Query { status: Some(Status::Suspended), ..none() }, |r| r.status == Status::Suspended),
+        (Query { quality: Some(Quality::Good), ..none() }, |_| false),
+        (Query { user: Some("nobody".into()), ..none() }, |_| false),
+        (
+            Query {
+                user: Some("ann".into()),
+                organisation: Some("globex".into()),
+                client_type: Some("MOBILE_APP".into()),
+                status: Some(Status::Connected),
+                quality: Some(Quality::Unknown),
+                session: None,
+            },
+            |r| {
+                r.user.as_deref() == Some("ann")
+                    && (&*r.organisation, &*r.client_type) == ("globex", "MOBILE_APP")
+                    && r.status == Status::Connected
+            },
+        ),
+    ];
+    for (query, fits) in table {
+        let page = world.registry.find(&query, Cursor::default(), 1_000);
+        assert_eq!(page.next, None);
+        let mut found = page.records;
+        let mut expected: Vec<_> = all.iter().filter(|r| fits(r)).cloned().collect();
+        found.sort_by_key(|record| record.session);
+        expected.sort_by_key(|record| record.session);
+        assert_eq!(found, expected, "{query:?}");
+    }
+    let one = Query { session: Some(all[7].session), ..none() };
+    assert_eq!(world.registry.find(&one, Cursor::default(), 10).records, [all[7].clone()]);
+    let (organisations, types) = world.registry.counts_by_name();
+    assert_eq!((organisations["acme"], types["MOBILE_APP"]), (20, 30));
 }
 
 #[test]

@@ -61,3 +61,26 @@ fn counts_stay_exact_while_threads_beat_and_resume_and_another_sweeps() {
     let stored = world.rows.values().filter(|row| row.ended.is_none()).count();
     assert_eq!(stored as u64, scan.live(), "the store was told the same");
 }
+
+#[test]
+fn of_two_connections_that_race_for_a_session_exactly_one_stays() {
+    let mut world = World::new();
+    let key = world.socket();
+    let (session, registry) = (key.session(), &world.registry);
+    for round in 1..500_u64 {
+        let now = Instant::from_millis(60_000 + round);
+        let shown = registry.get(session).unwrap().generation;
+        let race = || registry.resume(now, round, session, shown, false, Beats::Server);
+        let (first, second) = thread::scope(|scope| {
+            let other = scope.spawn(race);
+            (race(), other.join().unwrap())
+        });
+        let keys = [first.unwrap().key, second.expect("its rival was never heard").key];
+        let heard = keys.iter().filter(|key| registry.heard(now, **key)).count();
+        assert_eq!(heard, 1, "round {round}");
+        let newest = keys.iter().map(Key::generation).max();
+        assert_eq!(newest, Some(registry.get(session).unwrap().generation));
+    }
+    assert_eq!(registry.counts().connected, 1);
+    world.drain();
+}

@@ -147,7 +147,7 @@ impl Shard {
 
     fn key(&self, slot: usize) -> Key {
         let generation = self.hot[slot].generation();
-        Key { session: self.cold[slot].id, generation, slot: number(slot) }
+        Key { session: self.cold[slot].id(), generation, slot: number(slot) }
     }
 
     /// Takes a free slot, or makes one; none when there are as many as a name can tell.
@@ -182,7 +182,7 @@ impl Shard {
         let place = number(slot);
         let cold = std::mem::replace(&mut self.cold[slot], Cold::free());
         if self.hot[slot].is(DISPLACED) {
-            self.displaced.remove(&cold.id.to_bits());
+            self.displaced.remove(&cold.id().to_bits());
         }
         self.hot[slot] = Hot::default();
         self.deadline[slot] = NEVER;

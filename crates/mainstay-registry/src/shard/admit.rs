@@ -27,7 +27,7 @@ impl Shard {
         let [low, high] = halves(bits);
         let id = SessionId::mint(wall, self.number, number(slot), low);
         let mut cold = Cold::free();
-        cold.id = id;
+        cold.name(id);
         cold.metadata = Some(registration.metadata).filter(|text| !text.is_empty());
         cold.connected_at = wall;
         cold.user = registration.user.as_deref().map_or(0, |user| self.users.hold(user) + 1);
@@ -138,7 +138,7 @@ impl Shard {
             warm.last = crate::packed::Packed::NONE;
             cold.connected_at = wall;
             cold.disconnected_at = 0;
-            cold.reconnects.record(now);
+            warm.reconnects.record(now);
             cold.phase = Phase::Connected;
         });
         let _ = self.retell(slot);

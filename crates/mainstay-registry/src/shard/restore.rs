@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mainstay_core::session::quality::{Grade, Reconnects};
+use mainstay_core::session::quality::Grade;
 use mainstay_core::session::status::{LossReason, Status};
 use mainstay_core::time::Instant;
 
@@ -65,7 +65,7 @@ impl Shard {
     fn cold_of(&mut self, now: Instant, record: &Record) -> Cold {
         let mut cold = Cold::free();
         let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-        cold.id = record.session;
+        cold.name(record.session);
         cold.metadata = Some(record.metadata.clone()).filter(|text| !text.is_empty());
         cold.connected_at = record.connected_at;
         cold.user = record.user.as_deref().map_or(0, |user| self.users.hold(user) + 1);
@@ -77,7 +77,6 @@ impl Shard {
         cold.grace_ms = u32::try_from(record.grace.as_millis()).unwrap_or(u32::MAX);
         cold.attempts = short(record.reconnect_attempts);
         cold.max_attempts = short(record.max_reconnect_attempts);
-        cold.reconnects = Reconnects::NONE;
         cold.phase = Phase::Suspended;
         cold.loss = LossReason::Restarted;
         // The latest sign of a connection is when it was heard last: nobody saw the end of it.

@@ -165,7 +165,6 @@ impl Shard {
 
     fn suspect(&mut self, now: Instant, slot: usize) {
         self.hot[slot].set(SUSPECTED);
-        self.tell(now, slot, EventKind::Suspected);
         let before = self.share(slot);
         let grade = self.warm[slot].grade;
         let suspected = grade.suspected();
@@ -174,7 +173,11 @@ impl Shard {
         self.tally_share(before, false);
         self.tally_share(after, true);
         let (from, to, factor) = (grade.quality(), suspected.quality(), suspected.factor());
-        if from != to {
+        if from == to {
+            self.tell(now, slot, EventKind::Suspected);
+        } else {
+            // One row for both: a whole fleet may be suspected at once.
+            self.tell_first(now, slot, EventKind::Suspected);
             self.tell(now, slot, EventKind::QualityChanged { from, to, factor });
         }
     }

@@ -211,6 +211,7 @@ impl Pair {
             assert_eq!(record.quality, plain.grade.quality());
             assert_eq!(record.latency, plain.rtt.map(|us| Duration::from_micros(us.into())));
             assert_eq!(self.world.rows[id].status, record.status, "the store knows it");
+            assert_eq!(self.world.rows[id].event_seq, record.event_seq, "up to its last event");
             assert_eq!(self.world.rows[id].reconnect_attempts, record.reconnect_attempts);
             count(&mut scan, &record);
         }

@@ -124,6 +124,33 @@ fn five_beats_of_two_seconds_are_poor_by_the_cuts_of_seed_004() {
 }
 
 #[test]
+fn a_deadline_comes_sooner_when_an_interval_becomes_shorter() {
+    let config = RegistryConfig {
+        quality: QualityConfig::axon(),
+        heartbeat: HeartbeatConfig::axon(),
+        ..RegistryConfig::default()
+    };
+    let mut world = World::with(&config);
+    let (client, server) = (world.connect(None, Beats::Client), world.socket());
+    let both = |world: &World, rtt| {
+        world.registry.heartbeat(world.now, client.session(), Some(rtt)).unwrap();
+        assert!(world.registry.answered(world.now, server, rtt));
+    };
+    for _ in 0..6 {
+        world.pass(SECOND * 10);
+        both(&world, RTT);
+    }
+    world.pass(SECOND * 4);
+    assert_eq!(world.get(client.session()).heartbeat_interval, SECOND * 45);
+    world.drain();
+    // Nothing is swept meanwhile, so what was armed is what was due for 45 s.
+    (0..8).for_each(|_| both(&world, SECOND * 9));
+    assert_eq!(world.get(client.session()).heartbeat_interval, SECOND * 15);
+    assert_eq!(world.pass(SECOND * 16).pings, 1);
+    assert_eq!(world.pass(SECOND * 21).silent, 2, "15 s and a tenth, and 20 s");
+}
+
+#[test]
 fn beats_of_many_are_answered_in_order() {
     let mut world = World::new();
     let keys: Vec<_> = (0..50).map(|_| world.connect(None, Beats::Client)).collect();

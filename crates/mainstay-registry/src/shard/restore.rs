@@ -8,7 +8,7 @@ use mainstay_core::time::Instant;
 use super::{Shard, number};
 use crate::packed::Packed;
 use crate::table::{Cold, DISPLACED, HEARD, Hot, Phase, Warm};
-use crate::{EventKind, Record};
+use crate::{EventId, EventKind, Record};
 
 impl Shard {
     /// A session that was known before a restart: it has its full grace from now on.
@@ -107,10 +107,14 @@ impl Shard {
     /// The history goes on after all that is known, even when the system's clock was set back.
     fn not_before(&mut self, record: &Record) {
         let lost = record.disconnected_at.unwrap_or(0);
-        let latest = record.last_heartbeat.max(record.connected_at).max(lost);
-        if latest > self.last_event.unix_ms {
-            self.last_event.unix_ms = latest;
-            self.last_event.nr = u64::from(self.number);
+        self.go_on_after(record.last_heartbeat.max(record.connected_at).max(lost));
+    }
+
+    /// The history goes on after this millisecond.
+    pub(crate) fn go_on_after(&mut self, unix_ms: u64) {
+        let next = unix_ms.saturating_add(1);
+        if next > self.last_event.unix_ms {
+            self.last_event = EventId { unix_ms: next, nr: u64::from(self.number) };
         }
     }
 }

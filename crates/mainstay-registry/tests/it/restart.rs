@@ -2,7 +2,7 @@
 
 use mainstay_core::session::status::{EndReason, LossReason, Status};
 use mainstay_core::time::Instant;
-use mainstay_registry::{Beats, EventKind, Origin, Refusal, RegistryConfig};
+use mainstay_registry::{Beats, Effect, EventId, EventKind, Origin, Refusal, RegistryConfig};
 
 use crate::world::{SECOND, WALL, World};
 
@@ -62,21 +62,31 @@ fn the_history_goes_on_when_the_calendar_was_set_back() {
     let last = before.rows[&key.session()].disconnected_at.unwrap();
     let mut after = restarted(&mut before, WALL - 86_400_000);
     after.resume(key.session(), 1).unwrap();
-    let effects = after.drain();
-    let ids: Vec<u64> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            mainstay_registry::Effect::Store { event: Some(event), .. } => Some(event.id.unix_ms),
-            mainstay_registry::Effect::Store { .. }
-            | mainstay_registry::Effect::Ping(_)
-            | mainstay_registry::Effect::Probe(_)
-            | mainstay_registry::Effect::Announce { .. }
-            | mainstay_registry::Effect::Close { .. }
-            | mainstay_registry::Effect::Reconnect { .. }
-            | mainstay_registry::Effect::Alarm(_) => None,
-        })
-        .collect();
-    assert!(!ids.is_empty() && ids.iter().all(|id| *id >= last), "{ids:?} {last}");
+    let told = ids(&after.drain());
+    assert!(!told.is_empty() && told.iter().all(|id| id.unix_ms > last), "{told:?} {last}");
+}
+
+#[test]
+fn the_history_goes_on_after_the_last_event_of_the_store() {
+    let mut before = World::new();
+    let key = before.socket();
+    before.drain();
+    before.now = before.now.after(SECOND * 60);
+    assert!(before.registry.set_metadata(before.now, key.session(), "{}".into()));
+    let last = ids(&before.drain()).pop().unwrap();
+    let origin = Origin { now: Instant::from_millis(7), unix_ms: WALL };
+    let mut after = World::at(&RegistryConfig::default(), origin);
+    after.registry.go_on_after(last);
+    assert!(after.registry.restore(after.now, before.rows[&key.session()].clone()));
+    let told = ids(&after.drain());
+    assert!(told.len() == 1 && told[0] > last, "{told:?} {last:?}");
+}
+
+fn ids(effects: &[Effect]) -> Vec<EventId> {
+    let id = |effect: &Effect| {
+        if let Effect::Store { event: Some(event), .. } = effect { Some(event.id) } else { None }
+    };
+    effects.iter().filter_map(id).collect()
 }
 
 #[test]

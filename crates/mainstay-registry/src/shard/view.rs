@@ -26,7 +26,7 @@ impl Shard {
         };
         let named = |number: u32, of: &Names| Box::from(of.name(number));
         Record {
-            session: cold.id,
+            session: cold.id(),
             generation: u64::from(hot.generation()),
             event_seq: u64::from(cold.seq),
             user: cold.user.checked_sub(1).map(|user| named(user, &self.users)),
@@ -35,7 +35,7 @@ impl Shard {
             client_version: named(cold.client_version, &self.client_versions),
             status,
             ended: cold.ended,
-            registered_at: cold.id.unix_ms(),
+            registered_at: cold.id().unix_ms(),
             connected_at: cold.connected_at,
             last_heartbeat: self.clock.tick_unix_ms(hot.seen).max(cold.connected_at),
             disconnected_at: Some(cold.disconnected_at).filter(|at| *at > 0),
@@ -85,7 +85,7 @@ impl Shard {
                 && user.is_none_or(|user| cold.user == user + 1)
                 && organisation.is_none_or(|number| cold.organisation == number)
                 && client_type.is_none_or(|number| cold.client_type == number)
-                && query.session.is_none_or(|session| cold.id == session)
+                && query.session.is_none_or(|session| cold.id() == session)
         };
         let first = listed.map_or(from as usize, |slots| slots.partition_point(|s| *s < from));
         let end = listed.map_or(self.cold.len(), <[u32]>::len);
@@ -139,7 +139,7 @@ impl Shard {
                 continue;
             }
             into.push(Checkpoint {
-                session: cold.id,
+                session: cold.id(),
                 last_heartbeat: self.clock.tick_unix_ms(hot.seen).max(cold.connected_at),
                 latency_us: hot.smoothed.us().unwrap_or(0),
                 quality: warm.grade.quality(),

@@ -7,7 +7,7 @@ use super::{Shard, number};
 use crate::clock::Tick;
 use crate::counts::{Counts, CountsByName};
 use crate::names::Names;
-use crate::table::{CHANGED, Cold, Hot, WATCHED, WIDTH, Warm};
+use crate::table::{CHANGED, CONNECTED, Cold, Hot, WATCHED, WIDTH, Warm};
 use crate::watch::{Bar, Bars};
 use crate::{Checkpoint, Memory, Query, Record, SessionId};
 
@@ -127,15 +127,20 @@ impl Shard {
         }
     }
 
-    /// What beats changed since the last time.
+    /// The beats of all sessions with a connection, if any has changed since the last time.
     pub(crate) fn checkpoint(&mut self, into: &mut Vec<Checkpoint>) {
-        for slot in 0..self.hot.len() {
-            if !self.hot[slot].is(CHANGED) {
-                continue;
-            }
-            self.hot[slot].clear(CHANGED);
-            let (hot, warm, cold) = (&self.hot[slot], &self.warm[slot], &self.cold[slot]);
-            if cold.phase.status().is_none() {
+        let mut changed = false;
+        for hot in &mut self.hot {
+            changed |= hot.is(CHANGED);
+            hot.clear(CHANGED);
+        }
+        if !changed {
+            return;
+        }
+        for (slot, hot) in self.hot.iter().enumerate() {
+            let (warm, cold) = (&self.warm[slot], &self.cold[slot]);
+            // What has no connection any more has its last beat in its row.
+            if !hot.is(CONNECTED) || cold.phase.status().is_none() {
                 continue;
             }
             into.push(Checkpoint {

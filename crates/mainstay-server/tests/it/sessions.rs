@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay::link::session::{Event, SessionConfig, SessionIncoming, SessionLink, StreamConfig};
+use mainstay::link::websocket::{HandshakeConfig, HandshakeLimiter};
 use mainstay::link::{LinkConfig, LinkOptions};
 use tokio::time::timeout;
 
@@ -14,13 +15,16 @@ mod talking;
 /// A client of the library that is quick to come back.
 fn link(address: &str) -> (SessionLink, SessionIncoming) {
     let mut config = SessionConfig::new(format!("ws://{address}/v1/connect"), "test", "1");
-    config.stream = StreamConfig { ack_after: Duration::from_millis(5), ..config.stream };
-    let mut options = LinkOptions::websocket("test");
+    config.stream =
+        StreamConfig { ack_messages: 16, ack_after: Duration::from_millis(5), ..config.stream };
+    let wide = HandshakeConfig { per_second: 1_000_000, burst: 100_000, at_once: 4_096 };
+    config.socket.limiter = HandshakeLimiter::new(&wide).unwrap();
     let mut link = LinkConfig::websocket();
+    link.close_timeout = Duration::from_secs(2);
     link.reconnect.backoff.base = Duration::from_millis(2);
     link.reconnect.backoff.cap = Duration::from_millis(20);
-    options.config = link;
-    SessionLink::open(options, config).unwrap()
+    link.reconnect.hint_cap = Duration::from_millis(20);
+    SessionLink::open(LinkOptions::websocket("test").config(link), config).unwrap()
 }
 
 /// So many messages, nothing else.

@@ -174,7 +174,8 @@ async fn soak(seed: u64) {
     assert_eq!(*notes.said.lock().unwrap(), wanted(EACH), "seed {seed}: up");
     assert_eq!((session.stats().unknown, session.stats().restarts), (0, 0), "seed {seed}");
     let counts = running.handle.counts();
-    assert_eq!(counts.connected, 1, "seed {seed}: {counts:?}");
+    // The last connection may just have been cut.
+    assert!(counts.connected <= 1 && counts.live() >= 1, "seed {seed}: {counts:?}");
     session.shutdown().await;
 }
 

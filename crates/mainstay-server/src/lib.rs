@@ -26,6 +26,7 @@ mod state;
 pub mod tls;
 
 pub use engine::{Applied, ApplyError};
+pub use mainstay::core;
 pub use mainstay_registry as registry;
 pub use mainstay_wire::Raw;
 pub use server::{Ended, Handle, Server, StartError};

@@ -16,13 +16,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// On a free port, with its data in memory unless the text says otherwise.
 pub(crate) fn config(text: &str) -> Config {
+    config_in(text, &Environment::new())
+}
+
+/// The same in an environment.
+pub(crate) fn config_in(text: &str, environment: &Environment) -> Config {
     let text = if text.contains("[store]") {
         text.into()
     } else {
         format!("{text}\n[store]\nengine = \"memory\"\n")
     };
     let flags = Flags { listen: Some("127.0.0.1:0".into()), ..Flags::default() };
-    Config::parse(&text, None, &flags, &Environment::new()).expect("it makes sense")
+    Config::parse(&text, None, &flags, environment).expect("it makes sense")
 }
 
 pub(crate) struct Running {
@@ -41,7 +46,7 @@ pub(crate) async fn start_with(text: &str, handler: Arc<dyn Handler>) -> Running
     run(Server::with_handler(&config(text), handler).await.expect("it starts"))
 }
 
-fn run(server: Server) -> Running {
+pub(crate) fn run(server: Server) -> Running {
     let (stop, asked) = oneshot::channel::<()>();
     let (address, handle) = (server.address().to_string(), server.handle());
     let task = tokio::spawn(server.run(async move { drop(asked.await) }));

@@ -7,9 +7,13 @@ use mainstay::link::websocket::{HandshakeConfig, HandshakeLimiter};
 use mainstay::link::{LinkConfig, LinkOptions};
 use tokio::time::timeout;
 
-use crate::running::PATIENCE;
+use crate::running::{PATIENCE, Running};
 
 mod cuts;
+mod identity;
+mod living;
+mod raw;
+mod rules;
 mod talking;
 
 /// A client of the library that is quick to come back.
@@ -42,4 +46,19 @@ async fn hear(incoming: &mut SessionIncoming, count: usize) -> Vec<String> {
     }
     incoming.done();
     heard
+}
+
+/// Waits for half a minute at most.
+async fn until(running: &Running, what: &str, is_it: impl Fn(&Running) -> bool) {
+    for _ in 0..3_000 {
+        if is_it(running) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}; {:?}", running.handle.counts());
+}
+
+fn id(welcome: &mainstay_wire::Welcome) -> mainstay_server::registry::SessionId {
+    welcome.session.parse().unwrap()
 }

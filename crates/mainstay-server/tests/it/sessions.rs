@@ -12,8 +12,10 @@ use crate::running::{PATIENCE, Running};
 mod cuts;
 mod identity;
 mod living;
+mod plain;
 mod raw;
 mod rules;
+mod secure;
 mod talking;
 
 /// A client of the library that is quick to come back.

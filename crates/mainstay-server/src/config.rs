@@ -14,6 +14,7 @@ mod place;
 mod policies;
 mod problem;
 mod secret;
+mod sessions;
 mod settings;
 mod socket;
 mod store;
@@ -166,7 +167,7 @@ impl Config {
         let mut problems = Problems::default();
         let auth = auth::build(&file, &document, environment, &mut problems);
         let listen = listen::build(&file, &document, &mut problems);
-        let sessions = store::sessions(&file, &document, &mut problems);
+        let sessions = sessions::build(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
+use super::sessions::SessionsSection;
 use super::store::StoreSection;
 use crate::auth::Role;
-use crate::session::SessionsConfig;
 
 /// A configuration file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -21,7 +21,7 @@ use crate::session::SessionsConfig;
 pub(super) struct File {
     pub(super) server: ServerSection,
     pub(super) auth: AuthSection,
-    pub(super) sessions: SessionsConfig,
+    pub(super) sessions: SessionsSection,
     pub(super) store: StoreSection,
     pub(super) log: LogSection,
     pub(super) policy: BTreeMap<String, PolicySection>,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::file::File;
 use super::place::Document;
 use super::problem::Problems;
-use crate::session::SessionsConfig;
 
 /// Where sessions and their history are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,16 +59,6 @@ pub(super) fn build(file: &File, document: &Document<'_>, problems: &mut Problem
     };
     refuse("store", config.check(), document, problems);
     StoreSpec { engine: section.engine, config }
-}
-
-/// How sessions are held, checked.
-pub(super) fn sessions(
-    file: &File,
-    document: &Document<'_>,
-    problems: &mut Problems,
-) -> SessionsConfig {
-    refuse("sessions", file.sessions.check(), document, problems);
-    file.sessions.clone()
 }
 
 fn refuse(

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod defaults;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod sessions;

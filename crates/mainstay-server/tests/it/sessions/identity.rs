@@ -35,7 +35,7 @@ async fn serve() -> Running {
     let text = format!(
         "[auth.jwt]\nsecret_env = \"JWT_SECRET\"\nleeway = \"0s\"\n\
          [[auth.key]]\nname = \"till\"\nuser = \"till-7\"\norganisation = \"acme\"\nhash = \"{}\"\n\
-         [sessions.registry]\nsessions_per_user_max = 2\n",
+         [sessions]\nsessions_per_user_max = 2\n",
         KeyHash::of("msk_till"),
     );
     let environment = Environment::from([("JWT_SECRET".into(), SECRET.into())]);

@@ -17,8 +17,8 @@ use super::{id, until};
 use crate::running::{start, start_with};
 
 /// Asks often, gives up soon.
-const BRISK: &str = "[sessions.registry]\ngrace = \"1s\"\n\
-    [sessions.registry.heartbeat]\nexcellent = \"100ms\"\ngood = \"100ms\"\npoor = \"100ms\"\n\
+const BRISK: &str = "[sessions]\ngrace = \"1s\"\n\
+    [sessions.heartbeat]\nexcellent = \"100ms\"\ngood = \"100ms\"\npoor = \"100ms\"\n\
     critical = \"100ms\"\nmin = \"100ms\"\nmax = \"100ms\"\nhard_max = \"100ms\"\nstep = \"50ms\"\n";
 
 /// Keeps what happened.
@@ -87,7 +87,7 @@ async fn an_answer_to_another_question_measures_nothing() {
 #[tokio::test]
 async fn a_silent_client_is_given_up_and_its_end_is_told_once() {
     let witness = Arc::new(Witness::default());
-    let text = format!("{BRISK}[sessions.registry.detector]\nslack = \"10s\"\n");
+    let text = format!("{BRISK}[sessions.detector]\nslack = \"10s\"\n");
     let running = start_with(&text, witness.clone()).await;
     let (mut client, welcome) = RawClient::welcomed(&running.address, hello()).await;
     // It reads, and says nothing.

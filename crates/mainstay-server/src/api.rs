@@ -11,11 +11,13 @@ mod messages;
 mod operations;
 mod sessions;
 mod time;
+mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::handler::Handler as _;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
@@ -29,7 +31,7 @@ use error::ApiError;
 const BODY_MAX: usize = 2 << 20;
 
 /// What is told to whoever asks for something that is not there.
-pub(crate) const ENDPOINTS: [&str; 19] = [
+pub(crate) const ENDPOINTS: [&str; 22] = [
     "GET /health",
     "GET /metrics",
     "GET /api/v1/links",
@@ -40,6 +42,9 @@ pub(crate) const ENDPOINTS: [&str; 19] = [
     "POST /api/v1/gates/{name}/{reset|force_open|isolate|release|disable|enable}",
     "GET /api/v1/events",
     "GET /api/v1/messages",
+    "GET /api/v1/webhooks",
+    "GET /api/v1/webhooks/{name}/dead_letters",
+    "POST /api/v1/webhooks/{name}/retry",
     "GET /api/v1/sessions?user=&organisation=&client_type=&status=&quality=&cursor=&limit=",
     "GET /api/v1/sessions/counts",
     "POST /api/v1/sessions",
@@ -53,6 +58,14 @@ pub(crate) const ENDPOINTS: [&str; 19] = [
 
 /// Everything the server answers.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let guarded = from_fn_with_state(shared.clone(), guard::allowed);
+    routes(shared)
+        .fallback_service(nothing_there.layer(guarded.clone()).with_state(()))
+        .method_not_allowed_fallback(wrong_method.layer(guarded))
+}
+
+/// The same for an application that answers everything else.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     let quick = Router::new()
         .route("/metrics", get(page))
         .route("/api/v1/links", get(links::list))
@@ -68,6 +81,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/sessions/{id}/disconnect", post(sessions::disconnect))
         .route("/api/v1/sessions/{id}/suspend", post(sessions::suspend))
         .route("/api/v1/sessions/{id}/messages", post(sessions::send))
+        .route("/api/v1/webhooks", get(webhooks::list))
+        .route("/api/v1/webhooks/{name}/dead_letters", get(webhooks::dead))
+        .route("/api/v1/webhooks/{name}/retry", post(webhooks::again))
         .route_layer(from_fn(guard::operators))
         .route("/health", get(health::show))
         .layer(from_fn_with_state(shared.clone(), guard::in_time));
@@ -92,8 +108,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .merge(polls)
         .merge(streams)
         .route("/v1/connect", get(crate::session::connect))
-        .fallback(nothing_there)
-        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(shared.clone(), guard::allowed))
         .with_state(shared)

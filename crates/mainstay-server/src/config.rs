@@ -19,6 +19,7 @@ mod settings;
 mod socket;
 mod store;
 mod target;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub use target::{Probe, Target, safe_url};
 
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
+use crate::webhook::WebhookSpec;
 use place::Document;
 use settings::{Rest, Settings};
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub policies: BTreeMap<String, PolicyConfig>,
     /// The links to hold, in the file's order.
     pub links: Vec<LinkSpec>,
+    /// Whom to tell what happens to sessions.
+    pub webhooks: Vec<WebhookSpec>,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -169,11 +173,12 @@ impl Config {
         let listen = listen::build(&file, &document, &mut problems);
         let sessions = sessions::build(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
+        let webhooks = webhooks::build(&file, &document, environment, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, listen, sessions, store, policies, links },
+            Rest { auth, listen, sessions, store, policies, links, webhooks },
             path,
             &mut problems,
         );

@@ -13,6 +13,7 @@ use mainstay::operations::Operations;
 use mainstay_registry::{Counts, Cursor, Page, Query, Record, SessionId};
 use mainstay_store::{MemoryStore, RedbStore, Store};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::accept;
@@ -36,7 +37,7 @@ pub struct Server {
 /// A way to reach a server that runs. Clones reach the same one.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// How a server ended.
@@ -101,15 +102,10 @@ impl Server {
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
-        let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
-        engine.apply(config).await.map_err(StartError::Apply)?;
-        let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
-        let hub = hub(config, auth.clone(), handler).await.map_err(StartError::Sessions)?;
-        let shared = Shared::new(engine, config, auth, Arc::new(hub), standalone, prometheus);
+        let shared = build(config, handler, standalone).await?;
         let deadline = config.server.shutdown_deadline;
         let drain = config.sessions.retry.drain.min(deadline / 2);
-        Ok(Self { listener, address, deadline, drain, shared: Arc::new(shared) })
+        Ok(Self { listener, address, deadline, drain, shared })
     }
 
     /// The address it has, with the port it got.
@@ -128,16 +124,44 @@ impl Server {
     /// within the deadline of the configuration.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
         let Self { listener, shared, deadline, drain, .. } = self;
+        let tasks = Tasks::start(&shared);
+        let served = accept::run(listener, &shared, stop).await;
+        tasks.stop(&shared, drain, deadline, served.ended()).await
+    }
+}
+
+/// What goes on beside the answering of requests.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    coupling: JoinHandle<()>,
+    upkeep: Upkeep,
+}
+
+impl Tasks {
+    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let coupling = tokio::spawn(shared.engine.clone().couple());
         let upkeep = Upkeep::start(&shared.hub);
-        let served = accept::run(listener, &shared, stop).await;
+        shared.webhooks.start(&shared.hub);
+        Self { coupling, upkeep }
+    }
+
+    /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
+    /// left stored.
+    pub(crate) async fn stop(
+        self,
+        shared: &Arc<Shared>,
+        drain: Duration,
+        deadline: Duration,
+        others: impl Future<Output = ()>,
+    ) -> Ended {
+        let Self { coupling, upkeep } = self;
         shared.stopping.send_replace(true);
-        let engine = shared.engine.clone();
-        let hub = shared.hub.clone();
+        let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
-            tokio::join!(served.ended(), engine.shutdown(), hub.drain(drain));
+            tokio::join!(others, engine.shutdown(), hub.drain(drain));
             // Everybody has gone: what they leave behind is stored.
             hub.deserted().await;
+            shared.webhooks.stop().await;
             upkeep.stop().await;
             hub.close().await;
         };
@@ -148,6 +172,21 @@ impl Server {
             Err(_) => Ended::OutOfTime,
         }
     }
+}
+
+/// Everything but the listener.
+pub(crate) async fn build(
+    config: &Config,
+    handler: Arc<dyn Handler>,
+    standalone: Option<Arc<Standalone>>,
+) -> Result<Arc<Shared>, StartError> {
+    let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
+    let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
+    engine.apply(config).await.map_err(StartError::Apply)?;
+    let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
+    let hub = hub(config, auth.clone(), handler).await.map_err(StartError::Sessions)?;
+    let shared = Shared::new(engine, config, auth, Arc::new(hub), standalone, prometheus);
+    Ok(Arc::new(shared))
 }
 
 /// The sessions, with what was kept of them.

@@ -10,6 +10,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::session::{Addresses, Hub, Standalone};
+use crate::webhook::Webhooks;
 
 /// The most requests at the same time.
 const REQUESTS_MAX: usize = 256;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     /// The handler of a server by itself.
     pub(crate) standalone: Option<Arc<Standalone>>,
+    pub(crate) webhooks: Webhooks,
     pub(crate) addresses: Arc<Addresses>,
     /// Connections that have not said who they are.
     pub(crate) pending: Arc<Semaphore>,
@@ -67,6 +69,7 @@ impl Shared {
             operations: Operations::new(engine.events().clone()),
             engine,
             auth,
+            webhooks: Webhooks::new(&config.webhooks),
             addresses: Arc::default(),
             pending: Arc::new(Semaphore::new(unauthenticated)),
             hub,

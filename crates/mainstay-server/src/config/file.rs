@@ -13,6 +13,7 @@ use super::problem::Problems;
 use super::secret::Secret;
 use super::sessions::SessionsSection;
 use super::store::StoreSection;
+use super::webhooks::WebhookSection;
 use crate::auth::Role;
 
 /// A configuration file as it is written.
@@ -26,6 +27,7 @@ pub(super) struct File {
     pub(super) log: LogSection,
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
+    pub(super) webhook: Vec<WebhookSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -56,7 +56,7 @@ pub(super) fn build(
         // In a file, the registry's fields stand beside the others.
         let field = error.field.strip_prefix("registry.").unwrap_or(&error.field).to_owned();
         let mut error = error;
-        error.field = field.into();
+        error.field = field;
         problems.add(document.refused("sessions", "sessions", &error));
     }
     config

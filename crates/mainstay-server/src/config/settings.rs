@@ -16,6 +16,7 @@ use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
 use super::{Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::session::SessionsConfig;
+use crate::webhook::WebhookSpec;
 
 /// The settings that flags, the environment and the file can all name.
 const NAMES: [&str; 7] = [
@@ -48,6 +49,7 @@ pub(super) struct Rest {
     pub(super) store: StoreSpec,
     pub(super) policies: BTreeMap<String, PolicyConfig>,
     pub(super) links: Vec<LinkSpec>,
+    pub(super) webhooks: Vec<WebhookSpec>,
 }
 
 struct Sources<'a> {
@@ -203,7 +205,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, listen, sessions, store, policies, links } = rest;
+        let Rest { auth, listen, sessions, store, policies, links, webhooks } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -220,6 +222,7 @@ impl Settings {
             log: LogConfig { level: self.level, format: self.format? },
             policies,
             links,
+            webhooks,
             settings: self.shown,
             file: path.map(PathBuf::from),
         };

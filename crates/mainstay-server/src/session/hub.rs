@@ -98,6 +98,11 @@ impl Hub {
         &self.config.limits
     }
 
+    /// What happened, and where it is stored.
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Something came over this connection.
     pub(super) fn heard(&self, now: Instant, key: Key) {
         self.registry.heard(now, key);

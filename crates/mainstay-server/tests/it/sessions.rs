@@ -10,8 +10,10 @@ use tokio::time::timeout;
 use crate::running::{PATIENCE, Running};
 
 mod cuts;
+mod hooks;
 mod identity;
 mod living;
+mod mounted;
 mod plain;
 mod raw;
 mod rules;

@@ -112,15 +112,11 @@ impl RawClient {
     /// The next frame that is no ping; pings are answered.
     pub(crate) async fn hear_past_pings(&mut self) -> Option<Frame> {
         loop {
-            match self.hear().await? {
-                Frame::Ping(ping) => {
-                    let (number, sent_us) = (ping.number, ping.sent_us);
-                    let (client_time_ms, view) = (None, None);
-                    let pong = mainstay_wire::Pong { number, sent_us, client_time_ms, view };
-                    self.say(&Frame::Pong(pong)).await;
-                }
-                frame => return Some(frame),
-            }
+            let frame = self.hear().await?;
+            let Frame::Ping(ping) = frame else { return Some(frame) };
+            let (number, sent_us) = (ping.number, ping.sent_us);
+            let pong = mainstay_wire::Pong { number, sent_us, client_time_ms: None, view: None };
+            self.say(&Frame::Pong(pong)).await;
         }
     }
 
@@ -136,7 +132,11 @@ impl RawClient {
                         }
                     }
                     Message::Close(Some(close)) => last.code = Some(close.code.into()),
-                    _ => {}
+                    Message::Close(None)
+                    | Message::Binary(_)
+                    | Message::Ping(_)
+                    | Message::Pong(_)
+                    | Message::Frame(_) => {}
                 }
             }
         };

@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod exit;
+mod files;
 mod lines;
 mod logging;
 mod out;

@@ -77,6 +77,8 @@ pub struct Config {
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
+    /// That file and those that it names, such as certificates: a change of one changes it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Where the server listens and how it stops.
@@ -182,6 +184,7 @@ impl Config {
             path,
             &mut problems,
         );
+        let config = config.map(|config| Self { files: document.files(), ..config });
         problems.none_or(config)
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::args::ServeArgs;
 use crate::exit::{Failure, NOT_OK, chain};
+use crate::files::Files;
 use crate::signals::{self, Stop};
 use crate::{logging, out};
 
@@ -17,14 +18,21 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     logging::start(&config.log).map_err(Failure::usage)?;
     // Heard before anything is held, so that no signal can end the process by surprise.
     let (mut stop, mut hangup) = (Stop::listen()?, signals::hangup()?);
+    let mut files = Files::default();
+    files.follow(&config);
     let server = Server::bind(&config).await;
     let server = server.map_err(|error| Failure::environment(chain(&error)))?;
     announce(&config, &server);
     let handle = server.handle();
     let reloading = tokio::spawn(async move {
         let mut before = config;
-        while hangup.recv().await.is_some() {
+        loop {
+            tokio::select! {
+                hung_up = hangup.recv() => if hung_up.is_none() { return },
+                () = files.changed() => tracing::info!("a file of the configuration has changed"),
+            }
             before = reload(&handle, &flags, before).await;
+            files.follow(&before);
         }
     });
     let asked = async move {
@@ -117,6 +125,14 @@ async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before:
             let (name, value) = (new.name, &new.value);
             tracing::warn!(name, value, "this setting changes with a restart only");
         }
+    }
+    let sections = [
+        ("sessions", before.sessions != config.sessions),
+        ("store", before.store != config.store),
+        ("webhook", before.webhooks != config.webhooks),
+    ];
+    for (section, _) in sections.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(section, "this section changes with a restart only");
     }
     match handle.reload(&config).await {
         Ok(applied) => {

@@ -13,6 +13,7 @@ mod peer;
 mod program;
 mod serve;
 mod server;
+mod survive;
 mod tls;
 mod ws;
 mod wss;

@@ -303,6 +303,19 @@ fn the_configuration_is_read_again_without_dropping_what_stays() {
 }
 
 #[test]
+fn a_file_that_changes_is_read_again_and_a_wrong_one_is_not_put_in_force() {
+    let peer = Server::ok();
+    let mut serving = serve(&link("one", &peer.url("/")));
+    let path = serving.folder.path().join("mainstay.toml");
+    fs::write(&path, link("one", &peer.url("/")) + &link("two", &peer.url("/"))).unwrap();
+    serving.program.error_line("1 added, 0 removed");
+    serving.until("/api/v1/links/two", |link| link["state"] == "CONNECTED");
+    fs::write(&path, "nonsense").unwrap();
+    serving.program.error_line("the old one stays");
+    assert_eq!(serving.get("/health")["links"]["total"], 2);
+}
+
+#[test]
 fn events_are_streamed_and_a_shutdown_ends_the_stream() {
     let peer = Server::ok();
     let serving = serve(&link("api", &peer.url("/")));

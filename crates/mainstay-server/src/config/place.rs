@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use mainstay::core::config::ConfigError;
@@ -13,13 +14,15 @@ pub(super) struct Document<'a> {
     pub(super) text: &'a str,
     path: Option<PathBuf>,
     root: DeTable<'a>,
+    /// Files that it names, as far as they were asked for.
+    named: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn parse(text: &'a str, path: Option<&Path>) -> Result<Self, Problems> {
         let path = path.map(PathBuf::from);
         match DeTable::parse(text) {
-            Ok(root) => Ok(Self { text, path, root: root.into_inner() }),
+            Ok(root) => Ok(Self { text, path, root: root.into_inner(), named: RefCell::default() }),
             Err(error) => {
                 let line = error.span().map(|span| line_at(text, span.start));
                 let message = error.message().trim_end().replace('\n', ", ");
@@ -61,7 +64,14 @@ impl<'a> Document<'a> {
     /// Where the file of that `name` is: beside this one, unless it says a whole path.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         let folder = self.path.as_deref().and_then(Path::parent);
-        folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
+        let path = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        self.named.borrow_mut().push(path.clone());
+        path
+    }
+
+    /// This file and those that it names.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.path.iter().cloned().chain(self.named.borrow().iter().cloned()).collect()
     }
 
     /// What is wrong at `path`; `label` is what people call it.

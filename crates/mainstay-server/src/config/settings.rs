@@ -225,6 +225,7 @@ impl Settings {
             webhooks,
             settings: self.shown,
             file: path.map(PathBuf::from),
+            files: Vec::new(),
         };
         if config.is_open_to_all() {
             let message = format!(

@@ -44,7 +44,11 @@ pub(super) async fn register(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (hello, owner) = hello(&shared, &who, &body)?;
-    match shared.hub.greet(&hello, &owner, Beats::Client).await {
+    // Whoever does not wait for the answer must not leave a session half begun.
+    let hub = shared.hub.clone();
+    let greeting = async move { hub.greet(&hello, &owner, Beats::Client).await };
+    let greeted = tokio::spawn(greeting).await.map_err(|_| ApiError::Timeout)?;
+    match greeted {
         Ok(greeted) => {
             let status = if greeted.welcome.resumed { StatusCode::OK } else { StatusCode::CREATED };
             Ok((status, Json(frame(&Frame::Welcome(greeted.welcome)))).into_response())

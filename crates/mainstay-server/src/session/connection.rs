@@ -1,5 +1,6 @@
 //! One WebSocket of a session: what comes is taken in, what is to be said is written, in one task.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,6 +59,9 @@ pub(super) struct Connection<S> {
     warned: bool,
     timer: Option<Pin<Box<Sleep>>>,
     handling: Option<Handling>,
+    /// Messages that came while the application was at another, and their bytes.
+    backlog: VecDeque<(Raw, Option<(Position, u32)>)>,
+    backlog_bytes: usize,
     out: Vec<Utf8Bytes>,
     /// Since when the client has not taken what was written; none when nothing waits.
     stalled: Option<Instant>,
@@ -89,6 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             warned: false,
             timer: None,
             handling: None,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
             out: Vec::new(),
             stalled: None,
             unflushed: false,
@@ -126,11 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes in what came; says whether that was anything.
     fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Result<bool, End> {
+        self.work_on(now, context);
         let mut count = 0;
         while count < BATCH {
-            if self.is_handling(now, context) {
-                break;
-            }
             let item = match Pin::new(&mut self.socket).poll_next(context) {
                 Poll::Pending => break,
                 Poll::Ready(None) => return Err(End::Lost),
@@ -142,23 +146,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.hub.heard(now, self.key);
             }
             self.take_in(now, item)?;
+            self.work_on(now, context);
         }
         Ok(count > 0)
     }
 
-    /// Whether the application is still at a message. Meanwhile the client is not to blame for its
-    /// silence.
-    fn is_handling(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
-        let Some(handling) = &mut self.handling else { return false };
-        if handling.work.as_mut().poll(context).is_pending() {
-            return true;
+    /// Lets the application go on with the message it is at, and gives it the next ones. Acks and
+    /// pongs are read meanwhile: it may wait for them.
+    fn work_on(&mut self, now: Instant, context: &mut Context<'_>) {
+        while let Some(handling) = &mut self.handling {
+            if handling.work.as_mut().poll(context).is_pending() {
+                return;
+            }
+            if let Some((at, bytes)) = handling.at {
+                self.session.peer.processed(now, at, bytes);
+            }
+            self.handling = None;
+            while self.handling.is_none()
+                && let Some((payload, at)) = self.backlog.pop_front()
+            {
+                self.backlog_bytes -= payload.as_str().len();
+                self.handle(now, payload, at);
+            }
         }
-        if let Some((at, bytes)) = handling.at {
-            self.session.peer.processed(now, at, bytes);
-        }
-        self.handling = None;
-        self.hub.heard(now, self.key);
-        false
     }
 
     fn take_in(&mut self, now: Instant, item: Item) -> Result<(), End> {
@@ -189,6 +199,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn frame(&mut self, now: Instant, frame: Frame) -> Result<(), End> {
         let generation = self.key.generation();
         let peer = &self.session.peer;
+        // What concerns the session as a whole is for the latest connection to say.
+        let of_session = matches!(
+            frame,
+            Frame::Bye(_) | Frame::Suspend(_) | Frame::Describe(_) | Frame::Auth(_)
+        );
+        if of_session && !peer.is_in_charge(generation) {
+            return Err(End::Overtaken);
+        }
         match frame {
             Frame::Message(message) => self.message(now, message),
             Frame::Ack(ack) => peer.acknowledge(generation, ack.seq).map_err(fault),
@@ -236,7 +254,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             },
             None => None,
         };
-        self.handle(now, payload, at);
+        if self.handling.is_none() {
+            self.handle(now, payload, at);
+            return Ok(());
+        }
+        // A client holds no more than its window; whoever sends more does not wait for acks.
+        self.backlog_bytes += payload.as_str().len();
+        self.backlog.push_back((payload, at));
+        let (messages, most) = self.hub.backlog();
+        if self.backlog.len() > messages || self.backlog_bytes > most {
+            return Err(End::Violation(CloseCode::RATE_LIMITED));
+        }
         Ok(())
     }
 

@@ -14,8 +14,8 @@ use super::peer::{Peer, SendError};
 /// Every method has a body that does nothing, so that an application writes what it needs. They are
 /// called on the tasks of the server: one that blocks its thread holds up other sessions.
 pub trait Handler: Send + Sync + 'static {
-    /// A client said something. It is acknowledged when this is done; until then nothing more is
-    /// read from that client.
+    /// A client said something. It is acknowledged when this is done; until then the next messages
+    /// of that client wait.
     fn message(&self, session: &Session, message: Raw) -> Handled {
         let (_, _) = (session, message);
         Handled::Done
@@ -106,6 +106,16 @@ impl Session {
     /// held for it.
     pub fn send(&self, message: &Raw) -> Result<u64, SendError> {
         self.peer.send(message).map(|seq| seq.0)
+    }
+
+    /// The same, and waits while the client has not acknowledged as much as may be held for it; also
+    /// while it is away, and until the session is over.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLarge`] and [`SendError::Gone`].
+    pub async fn send_waiting(&self, message: &Raw) -> Result<u64, SendError> {
+        self.peer.send_waiting(message).await.map(|seq| seq.0)
     }
 
     /// Sends a message that is lost when nobody is there, or when the connection breaks. Says

@@ -94,6 +94,14 @@ impl Hub {
         })
     }
 
+    /// Messages, and bytes of them, that may wait for the application on one connection: twice what
+    /// a client with our own window has on its way.
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        let twice = |most: u32| usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(2);
+        let stream = &self.config.stream;
+        (twice(stream.messages), twice(stream.bytes).max(4 * self.config.limits.frame_max))
+    }
+
     pub(crate) const fn limits(&self) -> &LimitsConfig {
         &self.config.limits
     }

@@ -1,6 +1,7 @@
 //! What a session has to say and has heard, over all its connections.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -12,6 +13,7 @@ use mainstay::core::session::stream::{
 use mainstay::core::time::Instant;
 use mainstay_registry::SessionId;
 use mainstay_wire::{Ack, Beat, Beats, Bye, Frame, Ping, Pong, Raw};
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 mod line;
@@ -31,6 +33,8 @@ const BATCH: usize = 64;
 pub(crate) struct Peer {
     pub(crate) session: SessionId,
     state: Mutex<State>,
+    /// Told when there may be room for another message.
+    room: Notify,
 }
 
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl Peer {
             line: Line::default(),
             over: false,
         };
-        Ok(Self { session, state: Mutex::new(state) })
+        Ok(Self { session, state: Mutex::new(state), room: Notify::new() })
     }
 
     /// Whether messages can go on where the client says it is.
@@ -152,6 +156,7 @@ impl Peer {
         let Position { epoch, seq } = state.stream.position();
         drop(guard);
         wake(before.waker);
+        self.room.notify_waiters();
         Some(Joined { replay: agreed, received: seq, epoch, unknown })
     }
 
@@ -172,6 +177,7 @@ impl Peer {
         let waker = state.line.say_bye(bye);
         drop(state);
         wake(waker);
+        self.room.notify_waiters();
     }
 
     /// The connection in charge says `bye` and closes; the session stays.
@@ -208,6 +214,23 @@ impl Peer {
             Push::Full(_) => Err(SendError::Full),
             Push::TooLarge(_) => Err(SendError::TooLarge { bytes, max: state.frame_max }),
         }
+    }
+
+    /// The same, and waits while as much is unacknowledged as may be.
+    pub(crate) async fn send_waiting(&self, payload: &Raw) -> Result<Seq, SendError> {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            match self.send(payload) {
+                Err(SendError::Full) => room.await,
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether the connection of that generation is the one in charge.
+    pub(crate) fn is_in_charge(&self, generation: u64) -> bool {
+        self.state().line.generation == generation
     }
 
     /// Sends a message that may be lost; says whether somebody is there to be told.
@@ -281,7 +304,12 @@ impl Peer {
         if seq.0 >= state.line.cursor {
             return Err(Fault::NeverSent);
         }
-        state.stream.acknowledge(seq).map(drop).map_err(|_| Fault::NeverSent)
+        let freed = state.stream.acknowledge(seq).map_err(|_| Fault::NeverSent)?;
+        drop(state);
+        if freed > 0 {
+            self.room.notify_waiters();
+        }
+        Ok(())
     }
 
     /// A message of that number came; says whether it is to be processed.
@@ -368,6 +396,7 @@ impl Peer {
         }
         if stream.outgoing().last_acknowledged() < received {
             stream.acknowledge(received).map_err(|_| Fault::NeverSent)?;
+            self.room.notify_waiters();
         }
         let mut out: Vec<Utf8Bytes> = Vec::new();
         let mut seq = stream.outgoing().last_acknowledged().0 + 1;

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::config::Messages;
 use super::handler::{Handled, Handler, Session};
+use super::peer::SendError;
 
 /// Messages that a listener may be behind before it loses some.
 const BEHIND: usize = 1024;
@@ -39,6 +40,19 @@ impl Standalone {
     }
 }
 
+/// Sends it back; a client that does not acknowledge what comes back is not read further.
+fn echo(session: &Session, message: Raw) -> Handled {
+    match session.send(&message) {
+        Err(SendError::Full) => {
+            let session = session.clone();
+            Handled::later(async move {
+                let _sent: Result<u64, SendError> = session.send_waiting(&message).await;
+            })
+        }
+        Ok(_) | Err(_) => Handled::Done,
+    }
+}
+
 impl Handler for Standalone {
     fn wants_events(&self) -> bool {
         false
@@ -46,12 +60,7 @@ impl Handler for Standalone {
 
     fn message(&self, session: &Session, message: Raw) -> Handled {
         match self.messages {
-            Messages::Echo => {
-                // A client that does not read what comes back has its own window to blame.
-                if let Err(why) = session.send(&message) {
-                    tracing::debug!(session = %session.id(), %why, "a message was not sent back");
-                }
-            }
+            Messages::Echo => return echo(session, message),
             Messages::Tell if self.told.receiver_count() > 0 => {
                 let told = Told {
                     session: session.id(),

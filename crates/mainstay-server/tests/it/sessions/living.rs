@@ -160,6 +160,50 @@ async fn a_message_is_acknowledged_when_the_application_is_done_with_it() {
     assert_eq!(*slow.0.lock().unwrap(), ["1", "2", "3"]);
 }
 
+/// Takes longer than a silent client is given.
+#[derive(Debug)]
+struct VerySlow;
+
+impl Handler for VerySlow {
+    fn message(&self, _: &Session, _: Raw) -> Handled {
+        Handled::later(sleep(Duration::from_secs(13)))
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_not_given_up_because_the_application_takes_its_time() {
+    let text = format!(
+        "{BRISK}[sessions.detector]\nslack = \"10s\"\n[sessions.stream]\nack_messages = 1\n"
+    );
+    let running = start_with(&text, Arc::new(VerySlow)).await;
+    let (mut client, _) = RawClient::welcomed(&running.address, hello()).await;
+    client.say(&message(1, "1")).await;
+    let ack = tokio::time::timeout(Duration::from_secs(25), client.hear_past_pings()).await;
+    let Ok(Some(Frame::Ack(ack))) = ack else { panic!("no ack: {ack:?}") };
+    assert_eq!((ack.seq, running.handle.counts().connected), (Seq(1), 1));
+}
+
+#[tokio::test]
+async fn an_echo_waits_for_room_and_goes_on_when_there_is() {
+    let text = "[sessions]\nmessages = \"echo\"\nstream = { messages = 4, ack_messages = 1 }";
+    let running = start(text).await;
+    let (mut client, _) = RawClient::welcomed(&running.address, hello()).await;
+    for n in 1..=8 {
+        client.say(&message(n, &n.to_string())).await;
+    }
+    let mut echoed = 0;
+    while echoed < 8 {
+        let frame = client.hear_past_pings().await.expect("it goes on");
+        if let Frame::Ack(ack) = frame {
+            assert!(ack.seq.0 <= echoed + 4, "{ack:?} after {echoed}");
+        } else if let Frame::Message(_) = frame {
+            echoed += 1;
+            assert_eq!(frame, message(echoed, &echoed.to_string()));
+            client.say(&Frame::Ack(mainstay_wire::Ack { seq: Seq(echoed) })).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_shutdown_sends_everybody_away_with_a_time_to_come_back() {
     let running = start("[sessions.retry]\ndrain = \"500ms\"").await;

@@ -1,11 +1,17 @@
 //! The HTTP API.
 
+mod asked;
+mod attend;
+mod audit;
+mod dismiss;
 pub(crate) mod error;
 mod events;
 mod fallback;
+mod follow;
 mod gates;
 pub(crate) mod guard;
 mod health;
+mod history;
 mod links;
 mod messages;
 mod operations;
@@ -19,7 +25,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use crate::metrics;
 use crate::state::Shared;
@@ -53,6 +59,7 @@ pub(crate) const ENDPOINTS: [&str; 19] = [
 
 /// Everything the server answers.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let at_rate = from_fn_with_state(shared.clone(), guard::at_rate);
     let quick = Router::new()
         .route("/metrics", get(page))
         .route("/api/v1/links", get(links::list))
@@ -68,13 +75,24 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/sessions/{id}/disconnect", post(sessions::disconnect))
         .route("/api/v1/sessions/{id}/suspend", post(sessions::suspend))
         .route("/api/v1/sessions/{id}/messages", post(sessions::send))
+        .route("/api/v1/sessions/{id}/reconnect", post(attend::reconnect))
+        .route("/api/v1/sessions/{id}/metadata", put(attend::describe))
+        .route("/api/v1/sessions/{id}/watch", put(attend::watch).delete(attend::unwatch))
+        .route("/api/v1/sessions/{id}/bars", get(attend::bars))
+        .route("/api/v1/sessions/{id}/events", get(history::of_one))
+        .route("/api/v1/history", get(history::of_all))
+        .route("/api/v1/disconnect", post(dismiss::disconnect))
+        .route("/api/v1/audit", get(audit::show))
         .route_layer(from_fn(guard::operators))
+        .route_layer(from_fn_with_state(shared.clone(), audit::noted))
+        .route_layer(at_rate.clone())
         .route("/health", get(health::show))
         .layer(from_fn_with_state(shared.clone(), guard::in_time));
+    let noted = from_fn_with_state(shared.clone(), audit::noted);
     // Whose session it is, each of these asks by itself.
     let clients = Router::new()
         .route("/api/v1/sessions", post(fallback::register))
-        .route("/api/v1/sessions/{id}", delete(fallback::leave))
+        .route("/api/v1/sessions/{id}", delete(fallback::leave).route_layer(noted))
         .route("/api/v1/sessions/{id}/resume", post(fallback::register))
         .route("/api/v1/sessions/{id}/heartbeat", post(fallback::heartbeat))
         .route("/api/v1/sessions/{id}/frames", post(fallback::say))
@@ -83,7 +101,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let streams = Router::new()
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/messages", get(messages::stream))
-        .route_layer(from_fn(guard::operators));
+        .route("/api/v1/sessions/events", get(follow::stream))
+        .route_layer(from_fn(guard::operators))
+        .route_layer(at_rate);
     // Polls wait, and take no place of requests that do not.
     let polls = Router::new().route("/api/v1/sessions/{id}/poll", get(fallback::poll));
     Router::new()

@@ -5,6 +5,7 @@
 //! makes no sense is a [`Problem`] with file, line, field, what was found and what is allowed; all
 //! problems that can be found at once are told at once. Secrets are in none of them.
 
+mod api;
 mod auth;
 mod file;
 mod links;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use mainstay::core::policy::preset::PolicyConfig;
 
+pub use api::ApiConfig;
 pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
@@ -58,6 +60,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who is let in.
     pub auth: AuthConfig,
+    /// How much may be asked of the API.
+    pub api: ApiConfig,
     /// How sessions are held.
     pub sessions: SessionsConfig,
     /// Where they are kept.
@@ -166,13 +170,14 @@ impl Config {
         let mut problems = Problems::default();
         let auth = auth::build(&file, &document, environment, &mut problems);
         let listen = listen::build(&file, &document, &mut problems);
+        let api = store::api(&file, &document, &mut problems);
         let sessions = store::sessions(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, listen, sessions, store, policies, links },
+            Rest { auth, api, listen, sessions, store, policies, links },
             path,
             &mut problems,
         );

@@ -16,10 +16,12 @@
 
 mod accept;
 mod api;
+mod audit;
 pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;
+mod rates;
 mod server;
 pub mod session;
 mod state;

@@ -1,6 +1,7 @@
 //! Sessions: connections that are accepted and kept track of.
 
 mod addresses;
+mod ask;
 mod config;
 mod connection;
 mod greet;
@@ -18,7 +19,8 @@ mod token;
 mod upgrade;
 mod upkeep;
 
-pub(crate) use addresses::Addresses;
+pub(crate) use addresses::{Addresses, network};
+pub(crate) use ask::NotDescribed;
 pub use config::{LimitsConfig, Messages, RetryConfig, SessionsConfig};
 pub(crate) use greet::Owner;
 pub use handler::{Handled, Handler, Session};

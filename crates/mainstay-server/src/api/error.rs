@@ -73,6 +73,10 @@ impl ApiError {
     }
 }
 
+/// The code of a problem, beside the answer that has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status();
@@ -85,6 +89,7 @@ impl IntoResponse for ApiError {
         });
         let problem = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
+        response.extensions_mut().insert(Code(code));
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized(_) => {

@@ -13,6 +13,7 @@ use mainstay_wire::{Bye, CloseCode, Raw, Retry};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::asked::limit;
 use super::error::ApiError;
 use super::time::{micros, millis, unix};
 use crate::session::{NotDone, SendError};
@@ -156,10 +157,7 @@ pub(super) async fn list(
         Some(Ok(cursor)) => cursor,
         Some(Err(_)) => return Err(ApiError::BadRequest("`cursor` is none of ours".into())),
     };
-    let limit = listing.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(ApiError::BadRequest(format!("`limit` is {limit}, allowed: 1 to {PAGE_MAX}")));
-    }
+    let limit = limit(listing.limit, PAGE, PAGE_MAX)?;
     let page = shared.hub.find(&wanted, cursor, limit);
     let next = page.next.map(|next| next.to_string());
     Ok(Json(PageJson { sessions: page.records.into_iter().map(SessionJson::from).collect(), next }))
@@ -201,14 +199,15 @@ pub(super) async fn show(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Farewell {
-    /// The code of `bye`: default 4202, which is for good.
-    code: Option<u16>,
+    /// The code of `bye`, 4000 to 4299: default 4202, which is for good. One below 4200 brings the
+    /// client back, and leaves its session as it is.
+    pub(super) code: Option<u16>,
     /// The same for people.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// When it may come back, in milliseconds.
-    retry_after_ms: Option<u64>,
+    pub(super) retry_after_ms: Option<u64>,
     /// What it draws on top of that.
-    retry_jitter_ms: Option<u64>,
+    pub(super) retry_jitter_ms: Option<u64>,
 }
 
 impl Farewell {
@@ -235,7 +234,13 @@ impl Farewell {
     }
 }
 
-/// Ends a session.
+/// Whether a session is over with that goodbye. The other codes bring the client back, and it goes
+/// on with its session.
+pub(super) const fn ends(bye: &Bye) -> bool {
+    bye.code >= 4200
+}
+
+/// Ends a session, or its connection alone when the code brings the client back.
 pub(super) async fn disconnect(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -243,8 +248,13 @@ pub(super) async fn disconnect(
 ) -> Result<Json<SessionJson>, ApiError> {
     let session = named(&id)?;
     let bye = farewell.unwrap_or_default().0.bye()?;
-    let ended = shared.hub.end(session, EndReason::Kicked, bye).await;
-    ended.map_err(|why| not_done(session, why))?;
+    if ends(&bye) {
+        let ended = shared.hub.end(session, EndReason::Kicked, bye).await;
+        ended.map_err(|why| not_done(session, why))?;
+    } else {
+        there(&shared, session)?;
+        shared.hub.dismiss(session, bye);
+    }
     shown(&shared, session)
 }
 
@@ -317,7 +327,13 @@ pub(super) async fn send(
     }
 }
 
-fn shown(shared: &Shared, session: SessionId) -> Result<Json<SessionJson>, ApiError> {
+/// A session that is not over.
+pub(super) fn there(shared: &Shared, session: SessionId) -> Result<Record, ApiError> {
+    let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
+    if record.ended.is_some() { Err(not_done(session, NotDone::Gone)) } else { Ok(record) }
+}
+
+pub(super) fn shown(shared: &Shared, session: SessionId) -> Result<Json<SessionJson>, ApiError> {
     let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
     Ok(Json(record.into()))
 }

@@ -14,7 +14,7 @@ use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
-use super::{Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
+use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::session::SessionsConfig;
 
 /// The settings that flags, the environment and the file can all name.
@@ -43,6 +43,7 @@ pub(super) struct Settings {
 /// What the file alone decides.
 pub(super) struct Rest {
     pub(super) auth: AuthConfig,
+    pub(super) api: ApiConfig,
     pub(super) listen: Listen,
     pub(super) sessions: SessionsConfig,
     pub(super) store: StoreSpec,
@@ -203,7 +204,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, listen, sessions, store, policies, links } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -215,6 +216,7 @@ impl Settings {
                 allow_public_without_auth: self.allow_public_without_auth,
             },
             auth,
+            api,
             sessions,
             store,
             log: LogConfig { level: self.level, format: self.format? },

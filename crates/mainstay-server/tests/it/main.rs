@@ -1,7 +1,11 @@
 //! The server as a library: bound, asked, told another configuration, stopped.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod api;
+#[cfg(test)]
+mod defaults;
 #[cfg(test)]
 mod running;
 #[cfg(test)]

@@ -1,0 +1,8 @@
+//! What operators ask of sessions.
+
+mod acting;
+mod asking;
+mod audit;
+mod follow;
+mod history;
+mod limits;

@@ -50,6 +50,8 @@ struct Listener {
     /// Where it came in, until the first events after that were read.
     resumed: Option<Position>,
     read: VecDeque<(Position, Event)>,
+    /// Whether it knows where it began.
+    is_placed: bool,
     committed: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -92,8 +94,17 @@ pub(super) async fn stream(
     };
     let wanted = Wanted { user, organisation, session };
     let read = VecDeque::new();
-    let listener =
-        Listener { shared, wanted, position, resumed, read, committed, stopping, _place: place };
+    let listener = Listener {
+        shared,
+        wanted,
+        position,
+        resumed,
+        read,
+        is_placed: false,
+        committed,
+        stopping,
+        _place: place,
+    };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -119,6 +130,10 @@ fn place_of(after: Option<&str>) -> Result<Option<Position>, ApiError> {
 impl Listener {
     /// The next thing to tell; none when the server stops.
     async fn next(&mut self) -> Option<Sse> {
+        if !std::mem::replace(&mut self.is_placed, true) {
+            // Then it misses nothing, also when it is cut off before the first event.
+            return Some(Sse::default().id(self.position.0.to_string()));
+        }
         loop {
             if *self.stopping.borrow() {
                 return None;

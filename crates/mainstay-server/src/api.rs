@@ -120,7 +120,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let page = metrics::page(&shared.prometheus.0, &shared.engine.links());
+    let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
+    metrics::sessions(&mut page, &shared.hub);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }
 

@@ -15,6 +15,7 @@ mod peers;
 mod perform;
 mod presence;
 mod standalone;
+mod tally;
 mod token;
 mod upgrade;
 mod upkeep;

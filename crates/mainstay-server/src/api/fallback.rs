@@ -49,7 +49,10 @@ pub(super) async fn register(
             let status = if greeted.welcome.resumed { StatusCode::OK } else { StatusCode::CREATED };
             Ok((status, Json(frame(&Frame::Welcome(greeted.welcome)))).into_response())
         }
-        Err(bye) => Err(turned_away(&bye)),
+        Err(bye) => {
+            shared.hub.tally().refused(bye.code);
+            Err(turned_away(&bye))
+        }
     }
 }
 

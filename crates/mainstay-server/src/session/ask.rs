@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::hub::{Hub, NotDone};
 use super::metadata;
+use super::tally::Tally;
 
 /// Why metadata is not taken.
 #[derive(Debug)]
@@ -38,6 +39,16 @@ impl Hub {
     /// What the writer does and has done.
     pub(crate) fn writer_stats(&self) -> WriterStats {
         self.journal.writer.stats()
+    }
+
+    /// How often what has happened.
+    pub(crate) const fn tally(&self) -> &Tally {
+        &self.journal.tally
+    }
+
+    /// Connections of sessions that are there.
+    pub(crate) fn connections(&self) -> usize {
+        self.presence.count()
     }
 
     /// Changes whenever there may be more history.

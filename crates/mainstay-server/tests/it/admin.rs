@@ -6,3 +6,4 @@ mod audit;
 mod follow;
 mod history;
 mod limits;
+mod state;

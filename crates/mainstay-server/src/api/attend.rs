@@ -13,17 +13,19 @@ use mainstay::core::policy::pressure::Pressure;
 use mainstay::core::session::quality::Quality;
 use mainstay_registry::{Bar, Counts};
 use mainstay_wire::{Meta, Raw};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use super::sessions::{SessionJson, named, not_done, shown, there};
 use super::time::{millis, unix};
+use super::words::QualityWord;
 use crate::session::{NotDescribed, NotDone, unix_ms};
 use crate::state::Shared;
 
 /// How a session is expected back: seed 004's `scheduleReconnection`, with its names in snake case.
 /// Defaults are those of its configuration (`connection.retry.*`).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Expectation {
     /// How the time grows from attempt to attempt.
@@ -49,7 +51,7 @@ pub(super) struct Expectation {
 }
 
 /// Seed 004's `RetryStrategy.type`, as far as it is about waiting.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum StrategyJson {
     #[default]
@@ -106,7 +108,7 @@ impl Expectation {
 }
 
 /// What was reserved.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ExpectedJson {
     /// Which attempt since the session was last stable, counted from 1.
     attempt: u32,
@@ -193,19 +195,20 @@ pub(super) async fn unwatch(
 }
 
 /// The last hour of a session, the oldest minute first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BarsJson {
     bars: Vec<BarJson>,
 }
 
 /// What happened to the beats of a session in one minute.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BarJson {
     /// When the minute began.
     at: String,
     came: u16,
     missed: u16,
     rtt_max_us: Option<u32>,
+    #[schemars(with = "QualityWord")]
     worst: Quality,
 }
 

@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{limit, moment};
@@ -93,7 +94,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// Which part of the log.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     who: Option<String>,
@@ -109,10 +110,11 @@ pub(super) struct Asked {
 }
 
 /// Something that somebody did, or was not let do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ActionJson {
     at: String,
     who: String,
+    #[schemars(with = "String")]
     role: Role,
     address: Option<String>,
     /// Such as `sessions.disconnect`.
@@ -134,7 +136,7 @@ impl From<Action> for ActionJson {
 }
 
 /// A part of the log, the latest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ActionsJson {
     actions: Vec<ActionJson>,
     /// The `cursor` of the next page; none at the end.

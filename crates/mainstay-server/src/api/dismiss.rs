@@ -10,6 +10,7 @@ use mainstay::core::session::quality::Quality;
 use mainstay::core::session::status::{EndReason, Status};
 use mainstay_registry::{Cursor, Query as Wanted, SessionId};
 use mainstay_wire::Bye;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -18,6 +19,7 @@ use super::error::ApiError;
 use super::guard::{Who, require};
 use super::sessions::{Farewell, ends, named};
 use super::time::millis;
+use super::words::{QualityWord, StatusWord};
 use crate::state::Shared;
 
 /// The longest time over which goodbyes are spread.
@@ -34,7 +36,7 @@ const PIECE: usize = 256;
 const QUEUED: usize = 16_384;
 
 /// Who is sent away, and how: exactly one of `session`, `user`, `organisation`, `filter` and `all`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Dismissal {
     session: Option<String>,
@@ -58,18 +60,20 @@ pub(super) struct Dismissal {
 }
 
 /// Sessions that fit every field that is given; one at least is.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Filter {
     user: Option<String>,
     organisation: Option<String>,
     client_type: Option<String>,
+    #[schemars(with = "Option<StatusWord>")]
     status: Option<Status>,
+    #[schemars(with = "Option<QualityWord>")]
     quality: Option<Quality>,
 }
 
 /// How many are sent away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Dismissed {
     /// Sessions that fitted when it was asked.
     matched: usize,

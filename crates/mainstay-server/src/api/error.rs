@@ -35,6 +35,23 @@ pub(crate) enum ApiError {
     Storage(String),
 }
 
+/// Every code of a problem.
+pub(super) const CODES: [&str; 13] = [
+    "BAD_REQUEST",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "CONFLICT",
+    "GONE",
+    "TOO_LARGE",
+    "TOO_MANY",
+    "TIMEOUT",
+    "OVERLOADED",
+    "UNAVAILABLE",
+    "STORAGE",
+];
+
 impl ApiError {
     const fn status(&self) -> (StatusCode, &'static str) {
         match self {

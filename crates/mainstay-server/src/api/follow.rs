@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use mainstay_registry::{Event, SessionId};
 use mainstay_store::Position;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -30,7 +31,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LAST: &str = "last-event-id";
 
 /// Whose events, and from where on.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Following {
     user: Option<String>,

@@ -8,13 +8,14 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse as _, Response};
 use mainstay::link::StateName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 use crate::state::Shared;
 
 /// Whether the process is well, and at a glance whether its links are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
     status: &'static str,
     service: &'static str,
@@ -27,7 +28,7 @@ pub(super) struct Health {
     store: Store,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Sessions {
     total: u64,
     connected: u64,
@@ -36,7 +37,7 @@ struct Sessions {
     connections: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Store {
     /// Whether the last commit succeeded.
     reachable: bool,
@@ -44,7 +45,7 @@ struct Store {
     queued_bytes: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Links {
     total: usize,
     connected: usize,

@@ -8,12 +8,14 @@ use mainstay::core::session::quality::{Factor, Quality};
 use mainstay::core::session::status::{EndReason, LossReason};
 use mainstay_registry::{Event, EventId, EventKind, SessionId};
 use mainstay_store::{EventKey, Store, StoreError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{limit, moment};
 use super::error::ApiError;
 use super::sessions::{named, no_such};
 use super::time::{millis, unix};
+use super::words::QualityWord;
 use crate::state::Shared;
 
 /// Events of a page, unless fewer are asked for.
@@ -23,9 +25,10 @@ const PAGE_MAX: usize = 1000;
 
 /// Something that happened to a session, as the API shows it. What an event does not have is left
 /// out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct EventJson {
     event: &'static str,
+    #[schemars(with = "String")]
     session: SessionId,
     generation: u64,
     /// Counted from 1 in each session.
@@ -42,19 +45,22 @@ pub(super) struct EventJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<QualityWord>")]
     from: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<QualityWord>")]
     to: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     factor: Option<Factor>,
 }
 
 /// Why a session has no connection, or is over.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Reason {
-    Loss(LossReason),
-    End(EndReason),
+    Loss(#[schemars(with = "String")] LossReason),
+    End(#[schemars(with = "String")] EndReason),
 }
 
 /// What an event is called.
@@ -113,7 +119,7 @@ impl From<Event> for EventJson {
 }
 
 /// Which part of a session's history.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct OfOne {
     /// From then on: RFC 3339, or milliseconds since 1970.
@@ -126,7 +132,7 @@ pub(super) struct OfOne {
 }
 
 /// A part of a session's history, in the order of `seq`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct OfOneJson {
     events: Vec<EventJson>,
     /// The `after` of the next page; none at the end.
@@ -160,7 +166,7 @@ pub(super) async fn of_one(
 }
 
 /// Which part of all history.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct OfAll {
     /// From then on: RFC 3339, or milliseconds since 1970.
@@ -173,7 +179,7 @@ pub(super) struct OfAll {
 }
 
 /// A part of all history, in the order of time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct OfAllJson {
     events: Vec<EventJson>,
     /// The `cursor` of the next page; none at the end.

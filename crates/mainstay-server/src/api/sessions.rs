@@ -10,12 +10,14 @@ use mainstay::core::session::quality::{Factor, Quality};
 use mainstay::core::session::status::{EndReason, Status};
 use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::asked::limit;
 use super::error::ApiError;
 use super::time::{micros, millis, unix};
+use super::words::{QualityWord, StatusWord};
 use crate::session::{NotDone, SendError};
 use crate::state::Shared;
 
@@ -27,15 +29,18 @@ const PAGE_MAX: usize = 1000;
 const RETRY_MAX_MS: u64 = 3_600_000;
 
 /// A session as the API shows it: seed 004's `ConnectionState`, and what is known beside it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SessionJson {
+    #[schemars(with = "String")]
     session: SessionId,
     generation: u64,
     user: Option<Box<str>>,
     organisation: Box<str>,
     client_type: Box<str>,
     client_version: Box<str>,
+    #[schemars(with = "StatusWord")]
     status: Status,
+    #[schemars(with = "Option<String>")]
     ended: Option<EndReason>,
     registered_at: String,
     connected_at: String,
@@ -45,7 +50,9 @@ pub(super) struct SessionJson {
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
     total_disconnections: u32,
+    #[schemars(with = "QualityWord")]
     quality: Quality,
+    #[schemars(with = "String")]
     factor: Factor,
     latency_us: Option<u64>,
     jitter_us: Option<u64>,
@@ -54,6 +61,7 @@ pub(super) struct SessionJson {
     loss: f64,
     heartbeat_interval_ms: u64,
     grace_ms: u64,
+    #[schemars(with = "Option<serde_json::Value>")]
     metadata: Option<Box<RawValue>>,
 }
 
@@ -95,20 +103,22 @@ impl From<Record> for SessionJson {
 }
 
 /// Which sessions to list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listing {
     user: Option<String>,
     organisation: Option<String>,
     client_type: Option<String>,
+    #[schemars(with = "Option<StatusWord>")]
     status: Option<Status>,
+    #[schemars(with = "Option<QualityWord>")]
     quality: Option<Quality>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
 
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PageJson {
     sessions: Vec<SessionJson>,
     /// Where the list goes on; none at its end.
@@ -116,7 +126,7 @@ pub(super) struct PageJson {
 }
 
 /// How many sessions there are, and how they are: seed 004's `getConnectionStats`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CountsJson {
     total: u64,
     connected: u64,
@@ -129,7 +139,7 @@ pub(super) struct CountsJson {
     total_reconnection_attempts: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 struct QualitiesJson {
     excellent: u64,
@@ -196,7 +206,7 @@ pub(super) async fn show(
 }
 
 /// What a client is told that is sent away.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Farewell {
     /// The code of `bye`, 4000 to 4299: default 4202, which is for good. One below 4200 brings the
@@ -259,7 +269,7 @@ pub(super) async fn disconnect(
 }
 
 /// How long a session rests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rest {
     /// In milliseconds; its grace when it is not said.
@@ -280,10 +290,11 @@ pub(super) async fn suspend(
 }
 
 /// A message to a session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {
     /// Any JSON.
+    #[schemars(with = "serde_json::Value")]
     message: Box<RawValue>,
     /// Whether it may be lost with the connection. Default no.
     #[serde(default)]
@@ -291,7 +302,7 @@ pub(super) struct Sending {
 }
 
 /// What became of a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Sent {
     /// Its number in the session, if it is tracked.
     seq: Option<u64>,

@@ -6,4 +6,5 @@ mod audit;
 mod follow;
 mod history;
 mod limits;
+mod openapi;
 mod state;

@@ -7,4 +7,5 @@ mod follow;
 mod history;
 mod limits;
 mod openapi;
+mod seed_004;
 mod state;

@@ -10,6 +10,7 @@ mod measure;
 mod memory;
 mod peers;
 mod report;
+mod sessions;
 mod storm;
 mod websockets;
 mod windows;
@@ -60,5 +61,6 @@ fn sections() -> Vec<Section> {
     sections.extend(executor::sections());
     sections.extend(websockets::sections());
     sections.push(memory::section());
+    sections.extend(sessions::sections());
     sections
 }

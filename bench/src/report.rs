@@ -91,7 +91,22 @@ impl Report {
         self.breaker_targets(&mut targets);
         self.other_targets(&mut targets);
         self.websocket_targets(&mut targets);
+        self.session_targets(&mut targets);
         targets
+    }
+
+    fn session_targets(&self, targets: &mut Vec<Target>) {
+        let section = crate::sessions::BEATS;
+        let ours = self.nanos(section, crate::sessions::FRAME);
+        let peer = self.nanos(section, crate::sessions::PEER);
+        if let (Some(ours), Some(peer)) = (ours, peer) {
+            let what =
+                format!("a frame among a million sessions ≤ 0.5 × DashMap: {:.2}", ours / peer);
+            targets.push((what, ours <= 0.5 * peer));
+        }
+        if let Some((_, bytes)) = self.sizes.iter().find(|(n, _)| n == crate::sessions::COLUMNS) {
+            targets.push((format!("a session ≤ 160 B in columns: {bytes}"), *bytes <= 160));
+        }
     }
 
     fn websocket_targets(&self, targets: &mut Vec<Target>) {
@@ -171,7 +186,9 @@ impl Report {
         }
         let ours = self.figures.iter().filter(|(_, f)| f.name.starts_with("mainstay"));
         // Calls and sockets have targets of their own.
-        let others = |section: &str| section.contains("operation") || section.contains("websocket");
+        let others = |section: &str| {
+            ["operation", "websocket", "session"].iter().any(|part| section.contains(part))
+        };
         let core = ours.filter(|(section, _)| !others(section));
         let worst = core.map(|(_, figure)| figure.allocations).fold(0.0, f64::max);
         let what = format!("no allocation on admit, record, reject, backoff, budget: {worst}");

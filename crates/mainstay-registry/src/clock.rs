@@ -16,13 +16,27 @@ pub struct Origin {
 
 /// A point in time of 16.8 ms (2²⁴ ns), in four bytes.
 ///
-/// Good for 52 days before the origin and two years after it.
+/// Good for 52 days before the origin and two years after it; before that is over, the origin
+/// moves.
 pub(crate) type Tick = u32;
 
 /// Never due.
 pub(crate) const NEVER: Tick = u32::MAX;
 const BIAS: u64 = 1 << 28;
 const SHIFT: u32 = 24;
+/// By how much an origin moves: 208 days.
+pub(crate) const MOVE: Tick = 1 << 30;
+const MOVE_NANOS: u64 = (MOVE as u64) << SHIFT;
+/// Rounded up, so that the calendar does not go back.
+const MOVE_MS: u64 = MOVE_NANOS.div_ceil(1_000_000);
+
+/// Which way an origin moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Later,
+    /// Back where it was: the driver's clock stepped back.
+    Sooner,
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -34,9 +48,39 @@ impl Clock {
         Self { origin }
     }
 
+    /// Whether ticks are about to run out, or `now` lies before all of them.
+    pub(crate) fn moves(&self, now: Instant, first: Instant) -> Option<Way> {
+        if self.tick(now) >= 3 * MOVE {
+            Some(Way::Later)
+        } else {
+            (now < self.origin.now && first < self.origin.now).then_some(Way::Sooner)
+        }
+    }
+
+    /// Moves the origin; every tick that is kept moves by [`MOVE`] the other way.
+    pub(crate) fn shift(&mut self, way: Way) {
+        let Origin { now, unix_ms } = &mut self.origin;
+        match way {
+            Way::Later => {
+                *now = now.after(Duration::from_nanos(MOVE_NANOS));
+                *unix_ms = unix_ms.saturating_add(MOVE_MS);
+            }
+            Way::Sooner => {
+                *now = Instant::from_nanos(now.as_nanos().saturating_sub(MOVE_NANOS));
+                *unix_ms = unix_ms.saturating_sub(MOVE_MS);
+            }
+        }
+    }
+
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
         let elapsed = now.as_nanos().saturating_sub(self.origin.now.as_nanos()) / 1_000_000;
         self.origin.unix_ms.saturating_add(elapsed)
+    }
+
+    /// When the calendar says `unix_ms`; the clock's origin for what was before it.
+    pub(crate) fn at(&self, unix_ms: u64) -> Instant {
+        let since = Duration::from_millis(unix_ms.saturating_sub(self.origin.unix_ms));
+        self.origin.now.after(since)
     }
 
     /// The tick that `now` is in.

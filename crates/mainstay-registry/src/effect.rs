@@ -15,7 +15,8 @@ pub enum Effect {
         session: SessionId,
         /// Which connection of the session.
         generation: u64,
-        /// The row from now on; none when it stays as it is.
+        /// The row from now on, up to its latest event; none when it stays as it is, or when the
+        /// effect right after this one brings it.
         record: Option<Box<Record>>,
         /// Whether the row is removed.
         remove: bool,

@@ -1,6 +1,6 @@
 //! The table of sessions: what happened goes in, what to do comes out.
 //!
-//! A [`Registry`] keeps a million sessions in columns: 32 bytes that every frame touches, 24 that
+//! A [`Registry`] keeps a million sessions in columns: 32 bytes that every frame touches, 32 that
 //! beats touch, and what only queries read apart from them. There is no timer for a session; one
 //! column of deadlines is swept. It reads no clock and does no IO: `now` and random bits are
 //! arguments, and [`Effect`]s say what to store, whom to ask and which connection to close.

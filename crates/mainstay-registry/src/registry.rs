@@ -12,8 +12,8 @@ use mainstay_core::time::Instant;
 use crate::config::Rules;
 use crate::shard::{Expectation, Shard};
 use crate::{
-    Admitted, Beat, Beats, Effect, Key, Origin, Record, Refusal, Registration, RegistryConfig,
-    Reserved, SessionId,
+    Admitted, Beat, Beats, Effect, EventId, Key, Origin, Record, Refusal, Registration,
+    RegistryConfig, Reserved, SessionId,
 };
 
 mod ask;
@@ -264,6 +264,14 @@ impl Registry {
     /// The history goes on after everything that is restored, even when the clock was set back.
     pub fn restore(&self, now: Instant, record: Record) -> bool {
         self.with(record.session.shard(), |shard| shard.restore(now, &record))
+    }
+
+    /// The history goes on after this event, the last one in the store: call it before anything is
+    /// restored. Rows alone do not tell it, since not every event changes a time in one.
+    pub fn go_on_after(&self, last: EventId) {
+        for shard in 0..SHARDS {
+            self.with(shard, |shard| shard.go_on_after(last.unix_ms));
+        }
     }
 
     /// How overloaded this server is, 0 to 7: stretches intervals and slack from the next sweep on.

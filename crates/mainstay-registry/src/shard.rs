@@ -34,6 +34,8 @@ pub(crate) use sweep::{Swept, Verdict};
 pub(crate) struct Shard {
     rules: Rules,
     clock: Clock,
+    /// The origin that it was made with.
+    first: Instant,
     number: u8,
     hot: Vec<Hot>,
     warm: Vec<Warm>,
@@ -81,6 +83,7 @@ impl Shard {
         Self {
             rules,
             clock: Clock::new(origin),
+            first: origin.now,
             number,
             hot: Vec::new(),
             warm: Vec::new(),
@@ -144,7 +147,7 @@ impl Shard {
 
     fn key(&self, slot: usize) -> Key {
         let generation = self.hot[slot].generation();
-        Key { session: self.cold[slot].id, generation, slot: number(slot) }
+        Key { session: self.cold[slot].id(), generation, slot: number(slot) }
     }
 
     /// Takes a free slot, or makes one; none when there are as many as a name can tell.
@@ -179,7 +182,7 @@ impl Shard {
         let place = number(slot);
         let cold = std::mem::replace(&mut self.cold[slot], Cold::free());
         if self.hot[slot].is(DISPLACED) {
-            self.displaced.remove(&cold.id.to_bits());
+            self.displaced.remove(&cold.id().to_bits());
         }
         self.hot[slot] = Hot::default();
         self.deadline[slot] = NEVER;
@@ -257,27 +260,42 @@ impl Shard {
         }
     }
 
-    /// Adds to the history of a session, together with what the session is now.
-    fn tell(&mut self, now: Instant, slot: usize, kind: EventKind) {
-        let id = self.next_event(now);
-        self.cold[slot].seq = self.cold[slot].seq.saturating_add(1);
-        let record = self.record(slot);
-        let event = Event {
-            id,
-            session: record.session,
-            generation: record.generation,
-            seq: record.event_seq,
-            user: record.user.clone(),
-            organisation: record.organisation.clone(),
-            kind,
-        };
+    /// Adds to the history of a session what another event follows at once, which brings the row.
+    fn tell_first(&mut self, now: Instant, slot: usize, kind: EventKind) {
+        let event = self.event(now, slot, kind);
         self.effects.push(Effect::Store {
-            session: record.session,
-            generation: record.generation,
-            record: Some(Box::new(record)),
+            session: event.session,
+            generation: event.generation,
+            record: None,
             remove: false,
             event: Some(event),
         });
+    }
+
+    /// Adds to the history of a session, together with what the session is now.
+    fn tell(&mut self, now: Instant, slot: usize, kind: EventKind) {
+        let event = self.event(now, slot, kind);
+        let record = Some(Box::new(self.record(slot)));
+        let (session, generation) = (event.session, event.generation);
+        let event = Some(event);
+        self.effects.push(Effect::Store { session, generation, record, remove: false, event });
+    }
+
+    /// The next event of a session.
+    fn event(&mut self, now: Instant, slot: usize, kind: EventKind) -> Event {
+        let id = self.next_event(now);
+        self.cold[slot].seq = self.cold[slot].seq.saturating_add(1);
+        let cold = &self.cold[slot];
+        let user = cold.user.checked_sub(1).map(|user| self.users.name(user).into());
+        Event {
+            id,
+            session: cold.id(),
+            generation: u64::from(self.hot[slot].generation()),
+            seq: u64::from(cold.seq),
+            user,
+            organisation: self.organisations.name(cold.organisation).into(),
+            kind,
+        }
     }
 
     /// The next place in the history: never before the last one.

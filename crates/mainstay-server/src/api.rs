@@ -18,12 +18,14 @@ mod operations;
 mod routes;
 mod sessions;
 mod time;
+mod webhooks;
 mod words;
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::handler::Handler as _;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
@@ -43,6 +45,24 @@ const JSON: &str = "application/json";
 
 /// Everything the server answers.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let guarded = from_fn_with_state(shared.clone(), guard::allowed);
+    let (router, lines) = build(shared);
+    let nothing = format!("there is: {lines}");
+    let wrong = nothing.clone();
+    let nothing = move || async move { ApiError::NotFound(nothing) };
+    let wrong = move || async move { ApiError::MethodNotAllowed(wrong) };
+    router
+        .fallback_service(nothing.layer(guarded.clone()).with_state(()))
+        .method_not_allowed_fallback(wrong.layer(guarded))
+}
+
+/// The same for an application that answers everything else.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
+    build(shared).0
+}
+
+/// All routes, and a line for each.
+fn build(shared: Arc<Shared>) -> (Router, String) {
     let at_rate = from_fn_with_state(shared.clone(), guard::at_rate);
     let noted = from_fn_with_state(shared.clone(), audit::noted);
     let in_time = from_fn_with_state(shared.clone(), guard::in_time);
@@ -77,16 +97,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let streams = streams()
         .within(|router| router.route_layer(from_fn(guard::operators)).route_layer(at_rate));
     let (router, document, lines) = quick.merge(waiting()).merge(streams).finish();
-    let nothing = format!("there is: {lines}");
-    let wrong = nothing.clone();
     // It was empty until now.
     let _first: Result<(), Told> = told.set(Told { document: document.to_string() });
-    router
-        .fallback(move || async move { ApiError::NotFound(nothing) })
-        .method_not_allowed_fallback(move || async move { ApiError::MethodNotAllowed(wrong) })
+    let router = router
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(shared.clone(), guard::allowed))
-        .with_state(shared)
+        .with_state(shared);
+    (router, lines)
 }
 
 /// What the server says of itself.
@@ -119,6 +136,17 @@ fn held() -> Routes {
             about(Operators, "One gate").answers::<gates::GateJson>(200),
         )
         .post("/api/v1/gates/{name}/{action}", gates::act, answers("Does something with a gate"))
+        .get("/api/v1/webhooks", webhooks::list, answers("Every webhook"))
+        .get(
+            "/api/v1/webhooks/{name}/dead_letters",
+            webhooks::dead,
+            about(Admins, "What a webhook could not be told").answers::<Value>(200),
+        )
+        .post(
+            "/api/v1/webhooks/{name}/retry",
+            webhooks::again,
+            about(Admins, "Tells a webhook again what it could not be told").answers::<Value>(200),
+        )
 }
 
 /// What operators see of sessions.

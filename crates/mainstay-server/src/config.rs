@@ -15,10 +15,12 @@ mod place;
 mod policies;
 mod problem;
 mod secret;
+mod sessions;
 mod settings;
 mod socket;
 mod store;
 mod target;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ pub use target::{Probe, Target, safe_url};
 
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
+use crate::webhook::WebhookSpec;
 use place::Document;
 use settings::{Rest, Settings};
 
@@ -72,6 +75,8 @@ pub struct Config {
     pub policies: BTreeMap<String, PolicyConfig>,
     /// The links to hold, in the file's order.
     pub links: Vec<LinkSpec>,
+    /// Whom to tell what happens to sessions.
+    pub webhooks: Vec<WebhookSpec>,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -171,13 +176,14 @@ impl Config {
         let auth = auth::build(&file, &document, environment, &mut problems);
         let listen = listen::build(&file, &document, &mut problems);
         let api = store::api(&file, &document, &mut problems);
-        let sessions = store::sessions(&file, &document, &mut problems);
+        let sessions = sessions::build(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
+        let webhooks = webhooks::build(&file, &document, environment, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, api, listen, sessions, store, policies, links },
+            Rest { auth, api, listen, sessions, store, policies, links, webhooks },
             path,
             &mut problems,
         );

@@ -21,11 +21,17 @@ pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;
+mod mount;
 mod rates;
 mod server;
 pub mod session;
 mod state;
 pub mod tls;
+pub mod webhook;
 
 pub use engine::{Applied, ApplyError};
+pub use mainstay::core;
+pub use mainstay_registry as registry;
+pub use mainstay_wire::Raw;
+pub use mount::Mount;
 pub use server::{Ended, Handle, Server, StartError};

@@ -10,8 +10,10 @@ use arc_swap::ArcSwap;
 use mainstay::core::config::ConfigError;
 use mainstay::event::Events;
 use mainstay::operations::Operations;
+use mainstay_registry::{Counts, Cursor, Page, Query, Record, SessionId};
 use mainstay_store::{MemoryStore, RedbStore, Store};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::accept;
@@ -20,7 +22,7 @@ use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
-use crate::session::{Handler, Hub, SessionsError, Standalone, Upkeep};
+use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Shared, auth};
 
 /// A server that has its address and its links, and serves once it is run.
@@ -36,7 +38,7 @@ pub struct Server {
 /// A way to reach a server that runs. Clones reach the same one.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// How a server ended.
@@ -101,17 +103,10 @@ impl Server {
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
-        let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
-        engine.apply(config).await.map_err(StartError::Apply)?;
-        let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
-        let opened = hub(config, auth.clone(), handler).await;
-        let (hub, audit) = opened.map_err(StartError::Sessions)?;
-        let shared =
-            Shared::new(engine, config, auth, Arc::new(hub), audit, standalone, prometheus);
+        let shared = build(config, handler, standalone).await?;
         let deadline = config.server.shutdown_deadline;
         let drain = config.sessions.retry.drain.min(deadline / 2);
-        Ok(Self { listener, address, deadline, drain, shared: Arc::new(shared) })
+        Ok(Self { listener, address, deadline, drain, shared })
     }
 
     /// The address it has, with the port it got.
@@ -130,16 +125,44 @@ impl Server {
     /// within the deadline of the configuration.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
         let Self { listener, shared, deadline, drain, .. } = self;
+        let tasks = Tasks::start(&shared);
+        let served = accept::run(listener, &shared, stop).await;
+        tasks.stop(&shared, drain, deadline, served.ended()).await
+    }
+}
+
+/// What goes on beside the answering of requests.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    coupling: JoinHandle<()>,
+    upkeep: Upkeep,
+}
+
+impl Tasks {
+    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let coupling = tokio::spawn(shared.engine.clone().couple());
         let upkeep = Upkeep::start(&shared.hub);
-        let served = accept::run(listener, &shared, stop).await;
+        shared.webhooks.start(&shared.hub);
+        Self { coupling, upkeep }
+    }
+
+    /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
+    /// left stored.
+    pub(crate) async fn stop(
+        self,
+        shared: &Arc<Shared>,
+        drain: Duration,
+        deadline: Duration,
+        others: impl Future<Output = ()>,
+    ) -> Ended {
+        let Self { coupling, upkeep } = self;
         shared.stopping.send_replace(true);
-        let engine = shared.engine.clone();
-        let hub = shared.hub.clone();
+        let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
-            tokio::join!(served.ended(), engine.shutdown(), hub.drain(drain));
+            tokio::join!(others, engine.shutdown(), hub.drain(drain));
             // Everybody has gone: what they leave behind is stored.
             hub.deserted().await;
+            shared.webhooks.stop().await;
             upkeep.stop().await;
             hub.close().await;
         };
@@ -150,6 +173,22 @@ impl Server {
             Err(_) => Ended::OutOfTime,
         }
     }
+}
+
+/// Everything but the listener.
+pub(crate) async fn build(
+    config: &Config,
+    handler: Arc<dyn Handler>,
+    standalone: Option<Arc<Standalone>>,
+) -> Result<Arc<Shared>, StartError> {
+    let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
+    let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
+    engine.apply(config).await.map_err(StartError::Apply)?;
+    let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
+    let opened = hub(config, auth.clone(), handler).await;
+    let (hub, audit) = opened.map_err(StartError::Sessions)?;
+    let shared = Shared::new(engine, config, auth, Arc::new(hub), audit, standalone, prometheus);
+    Ok(Arc::new(shared))
 }
 
 /// The sessions, with what was kept of them, and of what was done to them.
@@ -193,6 +232,30 @@ impl Handle {
         self.shared.admit(config);
         self.shared.applied_now();
         Ok(applied)
+    }
+
+    /// A session to send to; none when there is no such session, or it is over.
+    #[must_use]
+    pub fn session(&self, session: SessionId) -> Option<Session> {
+        self.shared.hub.session(session)
+    }
+
+    /// Everything there is to say about a session; none when it is unknown.
+    #[must_use]
+    pub fn record(&self, session: SessionId) -> Option<Record> {
+        self.shared.hub.record(session)
+    }
+
+    /// The sessions that fit, from `cursor` on, at most `limit` of them.
+    #[must_use]
+    pub fn find(&self, wanted: &Query, cursor: Cursor, limit: usize) -> Page {
+        self.shared.hub.find(wanted, cursor, limit)
+    }
+
+    /// How many sessions there are, and how they are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.hub.counts()
     }
 
     /// Where all events are told.

@@ -12,6 +12,7 @@ use crate::config::{ApiConfig, Config};
 use crate::engine::Engine;
 use crate::rates::Rates;
 use crate::session::{Addresses, Hub, Standalone};
+use crate::webhook::Webhooks;
 
 /// The most requests at the same time.
 const REQUESTS_MAX: usize = 256;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     /// The handler of a server by itself.
     pub(crate) standalone: Option<Arc<Standalone>>,
+    pub(crate) webhooks: Webhooks,
     pub(crate) addresses: Arc<Addresses>,
     /// How often each address may ask, and how often in vain.
     pub(crate) rates: ArcSwap<Limits>,
@@ -99,6 +101,7 @@ impl Shared {
             operations: Operations::new(engine.events().clone()),
             engine,
             auth,
+            webhooks: Webhooks::new(&config.webhooks),
             addresses: Arc::default(),
             rates: ArcSwap::from_pointee(Limits::new(&config.api)),
             audit,

@@ -40,6 +40,8 @@ impl MassSuspicion {
     /// from now on, once each time it begins: raise one alarm.
     pub fn suspected(&mut self, now: Instant, suspects: u32, live: u32) -> bool {
         self.forget(now);
+        // A clock that stepped back must not hold convictions until it has caught up.
+        self.held_until = self.held_until.min(now.after(self.slack));
         self.counts[0] = self.counts[0].saturating_add(suspects);
         let recent = self.counts.iter().fold(0, |sum: u32, part| sum.saturating_add(*part));
         let limit = u64::from(self.least).max(self.share.times(u64::from(live)));
@@ -65,11 +67,14 @@ impl MassSuspicion {
 
     fn forget(&mut self, now: Instant) {
         let part = now.as_nanos() / self.part;
+        if part < self.newest {
+            self.newest = part;
+        }
         let past = usize::try_from(part.saturating_sub(self.newest)).unwrap_or(PARTS).min(PARTS);
         self.counts.rotate_right(past % PARTS);
         for stale in self.counts.iter_mut().take(past) {
             *stale = 0;
         }
-        self.newest = self.newest.max(part);
+        self.newest = part;
     }
 }

@@ -14,7 +14,8 @@ pub struct OwnPause {
     /// When the next sweep was to be at the latest; none before the first.
     planned: Option<Instant>,
     lenient_until: Instant,
-    /// The latest pauses, newest first: when it ended, and how long it was.
+    /// The pauses, newest first: when it ended, and how long it was. The last one stands for all
+    /// before it, too.
     latest: [(Instant, u64); 4],
 }
 
@@ -35,12 +36,19 @@ impl OwnPause {
     /// is late, when that is too much: move every deadline by it.
     pub fn swept(&mut self, now: Instant, next_in: Duration) -> Option<Duration> {
         let planned = self.planned.replace(now.after(next_in));
+        // A clock that stepped back must not hold convictions until it has caught up.
+        self.lenient_until = self.lenient_until.min(now.after(self.slack));
+        for (end, _) in &mut self.latest {
+            *end = now.min(*end);
+        }
         let late = nanos(now.since(planned?));
         if late <= self.allowed {
             return None;
         }
-        self.latest.rotate_right(1);
-        self.latest[0] = (now, late);
+        let [first, second, third, oldest] = self.latest;
+        // The two oldest become one: what was excused once stays excused.
+        let merged = (third.0, third.1.saturating_add(oldest.1));
+        self.latest = [(now, late), first, second, merged];
         self.lenient_until = later(self.lenient_until, now.after(self.slack));
         Some(Duration::from_nanos(late))
     }

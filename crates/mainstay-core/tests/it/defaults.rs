@@ -52,9 +52,9 @@ fn code() -> Defaults {
     enter(&mut found, "endpoints", &EndpointsConfig::default());
     enter(&mut found, "outbox", &OutboxConfig::default());
     enter(&mut found, "tracked", &StreamConfig::default());
-    enter(&mut found, "session.quality", &QualityConfig::default());
-    enter(&mut found, "session.heartbeat", &HeartbeatConfig::default());
-    enter(&mut found, "session.detector", &DetectorConfig::default());
+    enter(&mut found, "sessions.quality", &QualityConfig::default());
+    enter(&mut found, "sessions.heartbeat", &HeartbeatConfig::default());
+    enter(&mut found, "sessions.detector", &DetectorConfig::default());
     found
 }
 
@@ -96,6 +96,6 @@ fn rows(page: &str) -> Defaults {
 
 /// The configuration that a path belongs to; other crates check theirs.
 fn section(path: &str) -> &str {
-    let parts = if path.starts_with("session.") { 2 } else { 1 };
+    let parts = if path.starts_with("sessions.") { 2 } else { 1 };
     path.match_indices('.').nth(parts - 1).map_or(path, |(at, _)| &path[..at])
 }

@@ -69,7 +69,8 @@ impl Registry {
         (organisations, types)
     }
 
-    /// What beats changed in a shard since the last time, for the store.
+    /// The beats of all sessions with a connection in a shard, for the store: they take the place of
+    /// what it has of that shard. Nothing when none of them has changed since the last time.
     pub fn checkpoint(&self, shard: usize, into: &mut Vec<Checkpoint>) {
         if let Some(shard) = self.shards.get(shard) {
             held(shard).checkpoint(into);

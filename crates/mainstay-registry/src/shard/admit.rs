@@ -27,7 +27,7 @@ impl Shard {
         let [low, high] = halves(bits);
         let id = SessionId::mint(wall, self.number, number(slot), low);
         let mut cold = Cold::free();
-        cold.id = id;
+        cold.name(id);
         cold.metadata = Some(registration.metadata).filter(|text| !text.is_empty());
         cold.connected_at = wall;
         cold.user = registration.user.as_deref().map_or(0, |user| self.users.hold(user) + 1);
@@ -57,7 +57,7 @@ impl Shard {
         if turn(self.cold[slot].phase, Input::Committed) != Turn::Open {
             return false;
         }
-        self.hot[slot].seen = self.hot[slot].seen.max(self.clock.tick(now));
+        self.hot[slot].seen = self.clock.tick(now);
         self.change(slot, |_, _, cold| cold.phase = Phase::Connected);
         self.arm(slot, self.clock.tick(now));
         if let Some(reason) = self.doomed.remove(&number(slot)) {
@@ -131,14 +131,14 @@ impl Shard {
         let (seen, wall) = (self.clock.tick(now), self.clock.unix_ms(now));
         self.expected.remove(&number(slot));
         self.change(slot, |hot, warm, cold| {
-            hot.seen = hot.seen.max(seen);
+            hot.seen = seen;
             hot.missed = 0;
             hot.clear(SUSPECTED | ASKED | HEARD | BEATS);
             hot.set(CHANGED | flag_of(beats));
             warm.last = crate::packed::Packed::NONE;
             cold.connected_at = wall;
             cold.disconnected_at = 0;
-            cold.reconnects.record(now);
+            warm.reconnects.record(now);
             cold.phase = Phase::Connected;
         });
         let _ = self.retell(slot);

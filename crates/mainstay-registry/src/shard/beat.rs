@@ -69,7 +69,7 @@ impl Shard {
         if !hot.is(CONNECTED) {
             return false;
         }
-        hot.seen = hot.seen.max(seen);
+        hot.seen = seen;
         hot.set(HEARD | CHANGED);
         hot.missed = 0;
         if hot.is(SUSPECTED) {
@@ -120,7 +120,7 @@ impl Shard {
             losses: hot.losses,
             beats: warm.beats,
             missed: hot.missed,
-            reconnects: self.cold[slot].reconnects.count(now),
+            reconnects: warm.reconnects.count(now),
         };
         let from = warm.grade.quality();
         warm.grade = warm.grade.update(&self.rules.grader, &sample);

@@ -105,7 +105,7 @@ impl Shard {
         self.cold[slot].until = until;
         self.arm(slot, until);
         self.tell(now, slot, EventKind::Reconnecting { attempt, within });
-        let session = self.cold[slot].id;
+        let session = self.cold[slot].id();
         self.effects.push(Effect::Reconnect { session, attempt, within });
         Reserved { attempt, within }
     }

@@ -1,14 +1,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mainstay_core::session::quality::{Grade, Reconnects};
+use mainstay_core::session::quality::Grade;
 use mainstay_core::session::status::{LossReason, Status};
 use mainstay_core::time::Instant;
 
 use super::{Shard, number};
 use crate::packed::Packed;
 use crate::table::{Cold, DISPLACED, HEARD, Hot, Phase, Warm};
-use crate::{EventKind, Record};
+use crate::{EventId, EventKind, Record};
 
 impl Shard {
     /// A session that was known before a restart: it has its full grace from now on.
@@ -65,7 +65,7 @@ impl Shard {
     fn cold_of(&mut self, now: Instant, record: &Record) -> Cold {
         let mut cold = Cold::free();
         let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-        cold.id = record.session;
+        cold.name(record.session);
         cold.metadata = Some(record.metadata.clone()).filter(|text| !text.is_empty());
         cold.connected_at = record.connected_at;
         cold.user = record.user.as_deref().map_or(0, |user| self.users.hold(user) + 1);
@@ -77,7 +77,6 @@ impl Shard {
         cold.grace_ms = u32::try_from(record.grace.as_millis()).unwrap_or(u32::MAX);
         cold.attempts = short(record.reconnect_attempts);
         cold.max_attempts = short(record.max_reconnect_attempts);
-        cold.reconnects = Reconnects::NONE;
         cold.phase = Phase::Suspended;
         cold.loss = LossReason::Restarted;
         // The latest sign of a connection is when it was heard last: nobody saw the end of it.
@@ -108,10 +107,14 @@ impl Shard {
     /// The history goes on after all that is known, even when the system's clock was set back.
     fn not_before(&mut self, record: &Record) {
         let lost = record.disconnected_at.unwrap_or(0);
-        let latest = record.last_heartbeat.max(record.connected_at).max(lost);
-        if latest > self.last_event.unix_ms {
-            self.last_event.unix_ms = latest;
-            self.last_event.nr = u64::from(self.number);
+        self.go_on_after(record.last_heartbeat.max(record.connected_at).max(lost));
+    }
+
+    /// The history goes on after this millisecond.
+    pub(crate) fn go_on_after(&mut self, unix_ms: u64) {
+        let next = unix_ms.saturating_add(1);
+        if next > self.last_event.unix_ms {
+            self.last_event = EventId { unix_ms: next, nr: u64::from(self.number) };
         }
     }
 }

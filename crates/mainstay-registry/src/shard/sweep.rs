@@ -7,7 +7,7 @@ use mainstay_core::session::status::{EndReason, LossReason};
 use mainstay_core::time::Instant;
 
 use super::Shard;
-use crate::clock::{NEVER, Tick};
+use crate::clock::{MOVE, NEVER, Tick, Way};
 use crate::lifecycle::{Input, Turn, turn};
 use crate::table::{ASKED, BEATS, Phase, SUSPECTED};
 use crate::{CloseReason, Effect, EventKind};
@@ -45,6 +45,9 @@ impl Shard {
         (self.stress, self.stretch) = (verdict.stress, verdict.stretch);
         if let Some(late) = verdict.late {
             self.shift(late);
+        }
+        if let Some(way) = self.clock.moves(now, self.first) {
+            self.move_origin(way);
         }
         let mut swept = Swept::default();
         let tick = self.clock.tick(now);
@@ -162,7 +165,6 @@ impl Shard {
 
     fn suspect(&mut self, now: Instant, slot: usize) {
         self.hot[slot].set(SUSPECTED);
-        self.tell(now, slot, EventKind::Suspected);
         let before = self.share(slot);
         let grade = self.warm[slot].grade;
         let suspected = grade.suspected();
@@ -171,7 +173,11 @@ impl Shard {
         self.tally_share(before, false);
         self.tally_share(after, true);
         let (from, to, factor) = (grade.quality(), suspected.quality(), suspected.factor());
-        if from != to {
+        if from == to {
+            self.tell(now, slot, EventKind::Suspected);
+        } else {
+            // One row for both: a whole fleet may be suspected at once.
+            self.tell_first(now, slot, EventKind::Suspected);
             self.tell(now, slot, EventKind::QualityChanged { from, to, factor });
         }
     }
@@ -199,12 +205,25 @@ impl Shard {
         let asks = self.warm[slot].asks;
         next = next.min(if beats { asks.max(self.clock.due(suspect_at)) } else { asks });
         if let Some(at) = self.stable_at(slot) {
-            let wait = Duration::from_millis(at.saturating_sub(self.clock.unix_ms(now)));
-            next = next.min(self.clock.due(now.after(wait)));
+            next = next.min(self.clock.due(self.clock.at(at)));
         }
         // Never this very tick again: what is due now was done.
         let soonest = self.clock.tick(now).saturating_add(1).min(NEVER - 1);
         self.arm(slot, next.max(soonest));
+    }
+
+    /// Ticks would run out, or the driver's clock stepped back: all of them count from elsewhere.
+    fn move_origin(&mut self, way: Way) {
+        self.clock.shift(way);
+        let moved = |tick: &mut Tick| match way {
+            Way::Later => *tick = tick.saturating_sub(MOVE),
+            Way::Sooner => *tick = tick.saturating_add(MOVE).min(NEVER - 1),
+        };
+        self.hot.iter_mut().for_each(|hot| moved(&mut hot.seen));
+        self.warm.iter_mut().for_each(|warm| moved(&mut warm.asks));
+        self.cold.iter_mut().for_each(|cold| moved(&mut cold.until));
+        self.deadline.iter_mut().filter(|tick| **tick != NEVER).for_each(moved);
+        self.next_due = self.deadline.iter().copied().min().unwrap_or(NEVER);
     }
 
     /// We slept: nobody could come back meanwhile, so all grace and all windows are longer by that.

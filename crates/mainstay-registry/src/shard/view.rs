@@ -7,7 +7,7 @@ use super::{Shard, number};
 use crate::clock::Tick;
 use crate::counts::{Counts, CountsByName};
 use crate::names::Names;
-use crate::table::{CHANGED, Cold, Hot, WATCHED, WIDTH, Warm};
+use crate::table::{CHANGED, CONNECTED, Cold, Hot, WATCHED, WIDTH, Warm};
 use crate::watch::{Bar, Bars};
 use crate::{Checkpoint, Memory, Query, Record, SessionId};
 
@@ -26,7 +26,7 @@ impl Shard {
         };
         let named = |number: u32, of: &Names| Box::from(of.name(number));
         Record {
-            session: cold.id,
+            session: cold.id(),
             generation: u64::from(hot.generation()),
             event_seq: u64::from(cold.seq),
             user: cold.user.checked_sub(1).map(|user| named(user, &self.users)),
@@ -35,7 +35,7 @@ impl Shard {
             client_version: named(cold.client_version, &self.client_versions),
             status,
             ended: cold.ended,
-            registered_at: cold.id.unix_ms(),
+            registered_at: cold.id().unix_ms(),
             connected_at: cold.connected_at,
             last_heartbeat: self.clock.tick_unix_ms(hot.seen).max(cold.connected_at),
             disconnected_at: Some(cold.disconnected_at).filter(|at| *at > 0),
@@ -85,7 +85,7 @@ impl Shard {
                 && user.is_none_or(|user| cold.user == user + 1)
                 && organisation.is_none_or(|number| cold.organisation == number)
                 && client_type.is_none_or(|number| cold.client_type == number)
-                && query.session.is_none_or(|session| cold.id == session)
+                && query.session.is_none_or(|session| cold.id() == session)
         };
         let first = listed.map_or(from as usize, |slots| slots.partition_point(|s| *s < from));
         let end = listed.map_or(self.cold.len(), <[u32]>::len);
@@ -127,19 +127,24 @@ impl Shard {
         }
     }
 
-    /// What beats changed since the last time.
+    /// The beats of all sessions with a connection, if any has changed since the last time.
     pub(crate) fn checkpoint(&mut self, into: &mut Vec<Checkpoint>) {
-        for slot in 0..self.hot.len() {
-            if !self.hot[slot].is(CHANGED) {
-                continue;
-            }
-            self.hot[slot].clear(CHANGED);
-            let (hot, warm, cold) = (&self.hot[slot], &self.warm[slot], &self.cold[slot]);
-            if cold.phase.status().is_none() {
+        let mut changed = false;
+        for hot in &mut self.hot {
+            changed |= hot.is(CHANGED);
+            hot.clear(CHANGED);
+        }
+        if !changed {
+            return;
+        }
+        for (slot, hot) in self.hot.iter().enumerate() {
+            let (warm, cold) = (&self.warm[slot], &self.cold[slot]);
+            // What has no connection any more has its last beat in its row.
+            if !hot.is(CONNECTED) || cold.phase.status().is_none() {
                 continue;
             }
             into.push(Checkpoint {
-                session: cold.id,
+                session: cold.id(),
                 last_heartbeat: self.clock.tick_unix_ms(hot.seen).max(cold.connected_at),
                 latency_us: hot.smoothed.us().unwrap_or(0),
                 quality: warm.grade.quality(),

@@ -12,9 +12,10 @@ use super::ApiConfig;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
+use super::sessions::SessionsSection;
 use super::store::StoreSection;
+use super::webhooks::WebhookSection;
 use crate::auth::Role;
-use crate::session::SessionsConfig;
 
 /// A configuration file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -23,11 +24,12 @@ pub(super) struct File {
     pub(super) server: ServerSection,
     pub(super) auth: AuthSection,
     pub(super) api: ApiConfig,
-    pub(super) sessions: SessionsConfig,
+    pub(super) sessions: SessionsSection,
     pub(super) store: StoreSection,
     pub(super) log: LogSection,
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
+    pub(super) webhook: Vec<WebhookSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]

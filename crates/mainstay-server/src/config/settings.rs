@@ -16,6 +16,7 @@ use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
 use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::session::SessionsConfig;
+use crate::webhook::WebhookSpec;
 
 /// The settings that flags, the environment and the file can all name.
 const NAMES: [&str; 7] = [
@@ -49,6 +50,7 @@ pub(super) struct Rest {
     pub(super) store: StoreSpec,
     pub(super) policies: BTreeMap<String, PolicyConfig>,
     pub(super) links: Vec<LinkSpec>,
+    pub(super) webhooks: Vec<WebhookSpec>,
 }
 
 struct Sources<'a> {
@@ -204,7 +206,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, api, listen, sessions, store, policies, links } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links, webhooks } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -222,6 +224,7 @@ impl Settings {
             log: LogConfig { level: self.level, format: self.format? },
             policies,
             links,
+            webhooks,
             settings: self.shown,
             file: path.map(PathBuf::from),
         };

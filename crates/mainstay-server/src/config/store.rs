@@ -9,7 +9,6 @@ use super::ApiConfig;
 use super::file::File;
 use super::place::Document;
 use super::problem::Problems;
-use crate::session::SessionsConfig;
 
 /// Where sessions and their history are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,16 +66,6 @@ pub(super) fn build(file: &File, document: &Document<'_>, problems: &mut Problem
 pub(super) fn api(file: &File, document: &Document<'_>, problems: &mut Problems) -> ApiConfig {
     refuse("api", file.api.check(), document, problems);
     file.api
-}
-
-/// How sessions are held, checked.
-pub(super) fn sessions(
-    file: &File,
-    document: &Document<'_>,
-    problems: &mut Problems,
-) -> SessionsConfig {
-    refuse("sessions", file.sessions.check(), document, problems);
-    file.sessions.clone()
 }
 
 fn refuse(

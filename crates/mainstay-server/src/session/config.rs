@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use mainstay::core::time::Instant;
 
 /// How the server holds sessions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionsConfig {
     /// How many, how long, how often they are asked.
     pub registry: RegistryConfig,

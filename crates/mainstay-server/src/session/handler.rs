@@ -2,6 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay_registry::{Event, Record, SessionId};
 use mainstay_wire::Raw;
@@ -18,6 +19,12 @@ pub trait Handler: Send + Sync + 'static {
     fn message(&self, session: &Session, message: Raw) -> Handled {
         let (_, _) = (session, message);
         Handled::Done
+    }
+
+    /// A session is expected back, within that time. Clients come by themselves; an application whose
+    /// peers wait to be dialled dials this one.
+    fn reconnect(&self, session: SessionId, attempt: u32, within: Duration) {
+        let (_, _, _) = (session, attempt, within);
     }
 
     /// Whether it wants to be told [events](Self::event). Default yes.

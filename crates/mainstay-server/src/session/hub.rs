@@ -75,9 +75,7 @@ impl Hub {
         handler: Arc<dyn Handler>,
     ) -> Result<Self, SessionsError> {
         let now = clock::now_blocking();
-        // History goes on after everything that is kept, even when the clock was set back.
-        let last = store.last_event_id()?.map_or(0, |last| last.unix_ms + 1);
-        let origin = Origin { now, unix_ms: unix_ms().max(last) };
+        let origin = Origin { now, unix_ms: unix_ms() };
         let registry = Registry::new(&config.registry, origin).map_err(SessionsError::Config)?;
         restore(&registry, &*store, now)?;
         let writer = Writer::start(store.clone(), store_config)?;
@@ -98,6 +96,11 @@ impl Hub {
 
     pub(crate) const fn limits(&self) -> &LimitsConfig {
         &self.config.limits
+    }
+
+    /// What happened, and where it is stored.
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Something came over this connection.
@@ -287,6 +290,10 @@ impl Hub {
 
 /// Gives the registry what the store has kept.
 fn restore(registry: &Registry, store: &dyn Store, now: Instant) -> Result<(), SessionsError> {
+    // History goes on after everything that is kept, even when the calendar was set back.
+    if let Some(last) = store.last_event_id()? {
+        registry.go_on_after(last);
+    }
     let restored = store.sessions(&mut |record| {
         let _known: bool = registry.restore(now, record);
     })?;

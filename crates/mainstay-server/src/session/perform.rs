@@ -28,8 +28,9 @@ impl Hub {
                     }
                 }
                 Effect::Close { key, reason } => self.close_one(key, reason),
-                // Clients come by themselves.
-                Effect::Reconnect { .. } => {}
+                Effect::Reconnect { session, attempt, within } => {
+                    self.handler().reconnect(session, attempt, within);
+                }
                 Effect::Alarm(alarm) => alarmed(alarm),
             }
         }

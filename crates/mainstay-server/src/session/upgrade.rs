@@ -1,8 +1,9 @@
 //! From a request to a session: the upgrade to a WebSocket, and the greeting.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -71,9 +72,7 @@ fn admit(
         return Err(ApiError::Overloaded);
     }
     let limits = shared.hub.limits();
-    let from = request.extensions().get::<Source>().map(|from| from.0.ip());
-    let from = from.ok_or(ApiError::Overloaded)?;
-    let counted = shared.addresses.enter(from, limits.per_address_max);
+    let counted = shared.addresses.enter(source(request), limits.per_address_max);
     let counted = counted.ok_or_else(|| {
         ApiError::TooMany("there are as many connections from this address as may be".into(), 10)
     })?;
@@ -84,6 +83,14 @@ fn admit(
         hyper::upgrade::on(request),
         key,
     ))
+}
+
+/// Where a request comes from. An application that does not say so has one address for all.
+fn source(request: &Request) -> IpAddr {
+    let extensions = request.extensions();
+    let own = extensions.get::<Source>().map(|from| from.0);
+    let given = extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0);
+    own.or(given).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |from| from.ip())
 }
 
 /// The key of a handshake by RFC 6455 that asks for our protocol.

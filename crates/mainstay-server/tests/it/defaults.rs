@@ -1,24 +1,42 @@
-//! `docs/defaults.md` says how the server starts.
+//! `docs/defaults.md` says what the code does.
 
 use std::collections::BTreeMap;
 
 use mainstay_server::config::ApiConfig;
+use mainstay_server::session::{LimitsConfig, Messages, RetryConfig};
+use serde::Serialize;
 use serde_json::Value;
 
+type Defaults = BTreeMap<String, String>;
+
+const OURS: [&str; 4] = ["api.", "sessions.limits.", "sessions.retry.", "sessions.messages"];
+
 #[test]
-fn the_page_says_how_much_may_be_asked_of_the_api() {
-    let page = include_str!("../../../../docs/defaults.md");
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        (cells[0].trim_matches('`').trim_start_matches("api.").to_owned(), cells[1].to_owned())
-    };
-    let page: BTreeMap<String, String> =
-        page.lines().filter(|line| line.starts_with("| `api.")).map(row).collect();
-    let code = serde_json::to_value(ApiConfig::default()).unwrap();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let fields = code.as_object().unwrap().iter();
-    let code: BTreeMap<_, _> = fields.map(|(name, value)| (name.clone(), text(value))).collect();
+fn the_page_of_defaults_says_what_the_server_does() {
+    let page: Defaults = include_str!("../../../../docs/defaults.md")
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let path = cells.next()?.strip_suffix('`')?;
+            let is_ours = OURS.iter().any(|start| path.starts_with(start));
+            is_ours.then(|| Some((path.to_owned(), cells.next()?.to_owned())))?
+        })
+        .collect();
+    let mut code = Defaults::new();
+    enter(&mut code, "api", &ApiConfig::default());
+    enter(&mut code, "sessions.limits", &LimitsConfig::default());
+    enter(&mut code, "sessions.retry", &RetryConfig::default());
+    let messages = serde_json::to_value(Messages::default()).unwrap();
+    code.insert("sessions.messages".into(), messages.as_str().unwrap().into());
     assert_eq!(page, code);
+}
+
+fn enter(code: &mut Defaults, path: &str, config: &impl Serialize) {
+    let Value::Object(fields) = serde_json::to_value(config).unwrap() else { panic!("no table") };
+    for (name, value) in fields {
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        code.insert(format!("{path}.{name}"), text);
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn a_registered_connection_has_the_state_that_the_seed_gives_it() {
 
 #[tokio::test]
 async fn heartbeats_of_two_seconds_make_a_connection_poor_and_the_client_hears_its_interval() {
-    let axon = "[sessions.registry.quality]\nprofile = \"axon\"\n";
+    let axon = "[sessions.quality]\nprofile = \"axon\"\n";
     let running = start(axon).await;
     let mut live = listen(&running, "/api/v1/sessions/events", "").await;
     let session = id(&register(&running, "kim", "acme").await);
@@ -116,7 +116,7 @@ async fn statistics_are_those_of_the_seed() {
 
 #[tokio::test]
 async fn a_session_that_does_not_come_back_is_gone_once_and_its_events_say_so() {
-    let running = start("[sessions.registry]\ngrace = \"1s\"\nrest_max = \"1s\"\n").await;
+    let running = start("[sessions]\ngrace = \"1s\"\nrest_max = \"1s\"\n").await;
     let mut live = listen(&running, "/api/v1/sessions/events", "").await;
     let session = id(&register(&running, "kim", "acme").await);
     let path = format!("/api/v1/sessions/{session}/suspend");

@@ -1,26 +1,13 @@
 use std::time::Duration;
 
-use mainstay::link::LinkOptions;
-use mainstay::link::session::{Event, Fate, Raw, SessionConfig, SessionIncoming, SessionLink};
+use mainstay::link::session::{Fate, Raw};
 use mainstay_server::Ended;
 use tokio::time::timeout;
 
+use super::{hear, link};
 use crate::running::{PATIENCE, start};
 
 const ECHO: &str = "[sessions]\nmessages = \"echo\"\nstream = { ack_after = \"5ms\" }\n";
-
-fn link(address: &str) -> (SessionLink, SessionIncoming) {
-    let config = SessionConfig::new(format!("ws://{address}/v1/connect"), "test", "1");
-    SessionLink::open(LinkOptions::websocket("test"), config).unwrap()
-}
-
-async fn next(incoming: &mut SessionIncoming) -> String {
-    let event = timeout(PATIENCE, incoming.recv()).await.expect("it comes").expect("it goes on");
-    match event {
-        Event::Message(received) => received.payload.as_str().to_owned(),
-        other @ (Event::Restarted(_) | Event::Fault(_) | Event::Missed(_)) => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn a_message_is_processed_once_and_comes_back() {
@@ -33,7 +20,7 @@ async fn a_message_is_processed_once_and_comes_back() {
         if n % 10 == 0 {
             assert_eq!(timeout(PATIENCE, session.delivered(seq)).await.unwrap(), Fate::Delivered);
         }
-        assert_eq!(next(&mut incoming).await, text);
+        assert_eq!(hear(&mut incoming, 1).await, [text]);
     }
     assert_eq!(session.view().generation, 1);
     assert_eq!(running.end().await, Ended::InGoodOrder);
@@ -45,13 +32,13 @@ async fn a_session_goes_on_over_a_new_connection() {
     let (session, mut incoming) = link(&running.address);
     session.connect().await.unwrap();
     session.send(&Raw::new("1").unwrap()).await.unwrap();
-    assert_eq!(next(&mut incoming).await, "1");
+    assert_eq!(hear(&mut incoming, 1).await, ["1"]);
     let before = session.view();
     session.link().disconnect().await;
     session.send(&Raw::new("2").unwrap()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     session.connect().await.unwrap();
-    assert_eq!(next(&mut incoming).await, "2");
+    assert_eq!(hear(&mut incoming, 1).await, ["2"]);
     let after = session.view();
     assert_eq!((before.session, before.generation), (after.session, after.generation - 1));
     assert_eq!(session.stats().resumes, 1);

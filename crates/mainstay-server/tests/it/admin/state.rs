@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::asking::{ask, id, register};
-use crate::running::start;
+use crate::running::{PATIENCE, start};
 
 #[tokio::test]
 async fn health_is_told_to_balancers_and_clients_in_one_form() {
@@ -56,4 +59,23 @@ async fn the_page_of_metrics_counts_sessions_by_bounded_labels() {
         .collect();
     assert!(series.is_subset(&named("TYPE")), "{series:?}");
     assert!(!page.contains("kim") && !page.contains(&gone), "nobody is named");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_sends_balancers_elsewhere() {
+    let running = start("").await;
+    let mut early = TcpStream::connect(&running.address).await.unwrap();
+    early.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+    // The server has that connection once it has answered one that came later.
+    ask(&running, "GET", "/health", &Value::Null).await;
+    running.stop.send(()).unwrap();
+    let refused = async { while TcpStream::connect(&running.address).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("it takes no more connections");
+    early.write_all(b"Host: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, early.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains("\"status\":\"draining\""), "{answer}");
+    timeout(PATIENCE, running.task).await.unwrap().unwrap();
 }

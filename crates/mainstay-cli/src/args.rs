@@ -1,7 +1,9 @@
 //! What the user typed.
 
 mod fault;
+mod key;
 mod reach;
+mod sessions;
 pub(crate) mod value;
 mod ws;
 
@@ -15,7 +17,9 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
+pub(crate) use key::{KeyAction, KeyArgs};
 pub(crate) use reach::{IdentityArgs, ReachArgs};
+pub(crate) use sessions::{FilterArgs, KickArgs, ServerArgs, SessionsAction, SessionsArgs};
 pub(crate) use ws::WsArgs;
 
 /// Connections that hold: serve links, hold URLs, talk over WebSockets, retry calls and commands.
@@ -32,6 +36,7 @@ pub(crate) use ws::WsArgs;
   mainstay call https://example.org/api --attempts 5 --deadline 1m
   mainstay call --attempts 4 --exec rsync -a here/ there:/
   mainstay config init && mainstay serve
+  mainstay sessions list --status connected
 
 Exit codes: 0 ok, 1 the thing asked about is not ok, 2 usage, 3 environment."
 )]
@@ -50,6 +55,10 @@ pub(crate) enum Command {
     Ws(Box<WsArgs>),
     /// Make one HTTP request, or run a command, and try again when that can help
     Call(Box<CallArgs>),
+    /// See and steer the sessions of a server that runs
+    Sessions(Box<SessionsArgs>),
+    /// Make keys for the configuration of `serve`
+    Key(KeyArgs),
     /// Put a bad network between a client and a server
     Fault(FaultArgs),
     /// Write, check and show the configuration of `serve`

@@ -4,8 +4,10 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod fault;
 pub(crate) mod hold;
+pub(crate) mod key;
 mod reach;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 pub(crate) mod words;
 pub(crate) mod ws;
 

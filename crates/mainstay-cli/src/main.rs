@@ -44,6 +44,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => cmd::serve::run(&args).await,
         Command::Hold(args) => cmd::hold::run(&args).await,
         Command::Ws(args) => cmd::ws::run(&args).await,
+        Command::Sessions(args) => cmd::sessions::run(&args).await,
+        Command::Key(args) => cmd::key::run(&args),
         Command::Fault(args) => cmd::fault::run(&args).await,
         Command::Call(args) => cmd::call::run(args).await,
         Command::Config(args) => cmd::config::run(&args),

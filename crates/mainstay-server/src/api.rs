@@ -1,19 +1,27 @@
 //! The HTTP API.
 
+mod asked;
+mod attend;
+mod audit;
+mod dismiss;
 pub(crate) mod error;
 mod events;
 mod fallback;
+mod follow;
 mod gates;
 pub(crate) mod guard;
 mod health;
+mod history;
 mod links;
 mod messages;
 mod operations;
+mod routes;
 mod sessions;
 mod time;
 mod webhooks;
+mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -21,107 +29,297 @@ use axum::handler::Handler as _;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
+use serde_json::{Map, Value};
 
 use crate::metrics;
 use crate::state::Shared;
 use error::ApiError;
+use routes::Who::{Admins, Anybody, Clients, Operators};
+use routes::{Routes, about};
 
 /// A message of the largest frame fits; more than this is not read.
 const BODY_MAX: usize = 2 << 20;
 
-/// What is told to whoever asks for something that is not there.
-pub(crate) const ENDPOINTS: [&str; 22] = [
-    "GET /health",
-    "GET /metrics",
-    "GET /api/v1/links",
-    "GET /api/v1/links/{name}",
-    "POST /api/v1/links/{name}/{connect|disconnect|check|reset|pause|resume}",
-    "GET /api/v1/operations",
-    "GET /api/v1/gates",
-    "POST /api/v1/gates/{name}/{reset|force_open|isolate|release|disable|enable}",
-    "GET /api/v1/events",
-    "GET /api/v1/messages",
-    "GET /api/v1/webhooks",
-    "GET /api/v1/webhooks/{name}/dead_letters",
-    "POST /api/v1/webhooks/{name}/retry",
-    "GET /api/v1/sessions?user=&organisation=&client_type=&status=&quality=&cursor=&limit=",
-    "GET /api/v1/sessions/counts",
-    "POST /api/v1/sessions",
-    "POST /api/v1/sessions/{id}/{resume|heartbeat|frames}",
-    "GET /api/v1/sessions/{id}/poll?recv=&wait_ms=",
-    "DELETE /api/v1/sessions/{id}",
-    "POST /api/v1/heartbeats",
-    "GET /api/v1/sessions/{id}",
-    "POST /api/v1/sessions/{id}/{disconnect|suspend|messages}",
-];
+const STREAM: &str = "text/event-stream";
+const JSON: &str = "application/json";
 
 /// Everything the server answers.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let guarded = from_fn_with_state(shared.clone(), guard::allowed);
-    routes(shared)
-        .fallback_service(nothing_there.layer(guarded.clone()).with_state(()))
-        .method_not_allowed_fallback(wrong_method.layer(guarded))
+    let (router, lines) = build(shared);
+    let nothing = format!("there is: {lines}");
+    let wrong = nothing.clone();
+    let nothing = move || async move { ApiError::NotFound(nothing) };
+    let wrong = move || async move { ApiError::MethodNotAllowed(wrong) };
+    router
+        .fallback_service(nothing.layer(guarded.clone()).with_state(()))
+        .method_not_allowed_fallback(wrong.layer(guarded))
 }
 
 /// The same for an application that answers everything else.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
-    let quick = Router::new()
-        .route("/metrics", get(page))
-        .route("/api/v1/links", get(links::list))
-        .route("/api/v1/links/{name}", get(links::show))
-        .route("/api/v1/links/{name}/{action}", post(links::act))
-        .route("/api/v1/operations", get(operations::list))
-        .route("/api/v1/gates", get(gates::list))
-        .route("/api/v1/gates/{name}", get(gates::show))
-        .route("/api/v1/gates/{name}/{action}", post(gates::act))
-        .route("/api/v1/sessions", get(sessions::list))
-        .route("/api/v1/sessions/counts", get(sessions::counts))
-        .route("/api/v1/sessions/{id}", get(sessions::show))
-        .route("/api/v1/sessions/{id}/disconnect", post(sessions::disconnect))
-        .route("/api/v1/sessions/{id}/suspend", post(sessions::suspend))
-        .route("/api/v1/sessions/{id}/messages", post(sessions::send))
-        .route("/api/v1/webhooks", get(webhooks::list))
-        .route("/api/v1/webhooks/{name}/dead_letters", get(webhooks::dead))
-        .route("/api/v1/webhooks/{name}/retry", post(webhooks::again))
-        .route_layer(from_fn(guard::operators))
-        .route("/health", get(health::show))
-        .layer(from_fn_with_state(shared.clone(), guard::in_time));
-    // Whose session it is, each of these asks by itself.
-    let clients = Router::new()
-        .route("/api/v1/sessions", post(fallback::register))
-        .route("/api/v1/sessions/{id}", delete(fallback::leave))
-        .route("/api/v1/sessions/{id}/resume", post(fallback::register))
-        .route("/api/v1/sessions/{id}/heartbeat", post(fallback::heartbeat))
-        .route("/api/v1/sessions/{id}/frames", post(fallback::say))
-        .route("/api/v1/heartbeats", post(fallback::heartbeats))
-        .layer(from_fn_with_state(shared.clone(), guard::in_time));
-    let streams = Router::new()
-        .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/messages", get(messages::stream))
-        .route_layer(from_fn(guard::operators));
-    // Polls wait, and take no place of requests that do not.
-    let polls = Router::new().route("/api/v1/sessions/{id}/poll", get(fallback::poll));
-    Router::new()
-        .merge(quick)
-        .merge(clients)
-        .merge(polls)
-        .merge(streams)
-        .route("/v1/connect", get(crate::session::connect))
+    build(shared).0
+}
+
+/// All routes, and a line for each.
+fn build(shared: Arc<Shared>) -> (Router, String) {
+    let at_rate = from_fn_with_state(shared.clone(), guard::at_rate);
+    let noted = from_fn_with_state(shared.clone(), audit::noted);
+    let in_time = from_fn_with_state(shared.clone(), guard::in_time);
+    let told = OnceLock::new();
+    let told: Arc<OnceLock<Told>> = Arc::new(told);
+    let operators = held().merge(looking()).merge(acting()).within(|router| {
+        router
+            .route_layer(from_fn(guard::operators))
+            .route_layer(noted.clone())
+            .route_layer(at_rate.clone())
+    });
+    let health = about(Anybody, "Whether all is well");
+    let health = health.answers::<health::Health>(200).answers::<health::Health>(503);
+    let leave = about(Clients, "Ends a session").answers_other(204, "");
+    let leave = Routes::new().delete("/api/v1/sessions/{id}", fallback::leave, leave);
+    let document = {
+        let told = told.clone();
+        move || async move {
+            (
+                [(CONTENT_TYPE, JSON)],
+                told.get().map(|told| told.document.clone()).unwrap_or_default(),
+            )
+        }
+    };
+    let described = about(Clients, "This description").answers_other(200, JSON);
+    let quick = operators
+        .merge(leave.within(|router| router.route_layer(noted)))
+        .merge(clients())
+        .get("/api/v1/openapi.json", document, described)
+        .get("/health", health::show, health)
+        .within(|router| router.layer(in_time));
+    let streams = streams()
+        .within(|router| router.route_layer(from_fn(guard::operators)).route_layer(at_rate));
+    let (router, document, lines) = quick.merge(waiting()).merge(streams).finish();
+    // It was empty until now.
+    let _first: Result<(), Told> = told.set(Told { document: document.to_string() });
+    let router = router
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(shared.clone(), guard::allowed))
-        .with_state(shared)
+        .with_state(shared);
+    (router, lines)
+}
+
+/// What the server says of itself.
+#[derive(Debug)]
+struct Told {
+    document: String,
+}
+
+/// Links, gates and operations, and what is measured.
+fn held() -> Routes {
+    let answers = |summary| about(Operators, summary).answers::<Value>(200);
+    Routes::new()
+        .get("/metrics", page, about(Operators, "Metrics").answers_other(200, "text/plain"))
+        .get("/api/v1/links", links::list, answers("Every link"))
+        .get(
+            "/api/v1/links/{name}",
+            links::show,
+            about(Operators, "One link").answers::<links::LinkJson>(200),
+        )
+        .post("/api/v1/links/{name}/{action}", links::act, answers("Does something with a link"))
+        .get(
+            "/api/v1/operations",
+            operations::list,
+            about(Operators, "Retried operations").answers::<operations::OperationsJson>(200),
+        )
+        .get("/api/v1/gates", gates::list, answers("Every gate"))
+        .get(
+            "/api/v1/gates/{name}",
+            gates::show,
+            about(Operators, "One gate").answers::<gates::GateJson>(200),
+        )
+        .post("/api/v1/gates/{name}/{action}", gates::act, answers("Does something with a gate"))
+        .get("/api/v1/webhooks", webhooks::list, answers("Every webhook"))
+        .get(
+            "/api/v1/webhooks/{name}/dead_letters",
+            webhooks::dead,
+            about(Admins, "What a webhook could not be told").answers::<Value>(200),
+        )
+        .post(
+            "/api/v1/webhooks/{name}/retry",
+            webhooks::again,
+            about(Admins, "Tells a webhook again what it could not be told").answers::<Value>(200),
+        )
+}
+
+/// What operators see of sessions.
+fn looking() -> Routes {
+    let see = |summary| about(Operators, summary);
+    Routes::new()
+        .get(
+            "/api/v1/sessions",
+            sessions::list,
+            see("The sessions that fit")
+                .asks::<sessions::Listing>()
+                .answers::<sessions::PageJson>(200),
+        )
+        .get(
+            "/api/v1/sessions/counts",
+            sessions::counts,
+            see("How many there are").answers::<sessions::CountsJson>(200),
+        )
+        .get(
+            "/api/v1/sessions/{id}",
+            sessions::show,
+            see("One session").answers::<sessions::SessionJson>(200),
+        )
+        .get(
+            "/api/v1/sessions/{id}/events",
+            history::of_one,
+            see("What happened to a session")
+                .asks::<history::OfOne>()
+                .answers::<history::OfOneJson>(200),
+        )
+        .get(
+            "/api/v1/sessions/{id}/bars",
+            attend::bars,
+            see("The minutes of a session that is watched").answers::<attend::BarsJson>(200),
+        )
+        .get(
+            "/api/v1/history",
+            history::of_all,
+            see("What happened to all sessions")
+                .asks::<history::OfAll>()
+                .answers::<history::OfAllJson>(200),
+        )
+        .get(
+            "/api/v1/audit",
+            audit::show,
+            about(Admins, "Who did what").asks::<audit::Asked>().answers::<audit::ActionsJson>(200),
+        )
+}
+
+/// What operators do to sessions.
+fn acting() -> Routes {
+    let act = |summary| about(Operators, summary);
+    let changed = |summary| act(summary).answers::<sessions::SessionJson>(200);
+    Routes::new()
+        .post(
+            "/api/v1/sessions/{id}/disconnect",
+            sessions::disconnect,
+            changed("Sends a session away").takes::<sessions::Farewell>(),
+        )
+        .post(
+            "/api/v1/sessions/{id}/suspend",
+            sessions::suspend,
+            changed("Takes a session's connection").takes::<sessions::Rest>(),
+        )
+        .post(
+            "/api/v1/sessions/{id}/messages",
+            sessions::send,
+            act("Sends a message").takes::<sessions::Sending>().answers::<sessions::Sent>(202),
+        )
+        .post(
+            "/api/v1/sessions/{id}/reconnect",
+            attend::reconnect,
+            act("Expects a session back")
+                .takes::<attend::Expectation>()
+                .answers::<attend::ExpectedJson>(200),
+        )
+        .put(
+            "/api/v1/sessions/{id}/metadata",
+            attend::describe,
+            changed("What a session says about itself").takes::<Map<String, Value>>(),
+        )
+        .put(
+            "/api/v1/sessions/{id}/watch",
+            attend::watch,
+            act("Keeps the minutes of a session").answers_other(204, ""),
+        )
+        .delete(
+            "/api/v1/sessions/{id}/watch",
+            attend::unwatch,
+            act("Keeps them no longer").answers_other(204, ""),
+        )
+        .post(
+            "/api/v1/disconnect",
+            dismiss::disconnect,
+            about(Admins, "Sends many sessions away")
+                .takes::<dismiss::Dismissal>()
+                .answers::<dismiss::Dismissed>(200)
+                .answers::<dismiss::Dismissed>(202),
+        )
+}
+
+/// What clients do that hold their sessions over HTTP. Whose session it is, each asks by itself.
+fn clients() -> Routes {
+    let client = |summary| about(Clients, summary);
+    Routes::new()
+        .post(
+            "/api/v1/sessions",
+            fallback::register,
+            client("A `hello`; the answer is a `welcome`")
+                .takes::<Map<String, Value>>()
+                .answers::<Value>(201)
+                .answers::<Value>(200),
+        )
+        .post(
+            "/api/v1/sessions/{id}/resume",
+            fallback::register,
+            client("A `hello` that goes on; the answer is a `welcome`")
+                .takes::<Map<String, Value>>()
+                .answers::<Value>(200)
+                .answers::<Value>(201),
+        )
+        .post(
+            "/api/v1/sessions/{id}/heartbeat",
+            fallback::heartbeat,
+            client("A client is there")
+                .takes::<fallback::Beating>()
+                .answers::<fallback::BeatJson>(200),
+        )
+        .post(
+            "/api/v1/sessions/{id}/frames",
+            fallback::say,
+            client("What a client says").takes::<fallback::Saying>().answers::<Value>(200),
+        )
+        .post(
+            "/api/v1/heartbeats",
+            fallback::heartbeats,
+            client("A gateway beats for many").takes::<fallback::Batch>().answers::<Value>(200),
+        )
+}
+
+/// What waits, and takes no place of requests that do not.
+fn waiting() -> Routes {
+    Routes::new()
+        .get(
+            "/api/v1/sessions/{id}/poll",
+            fallback::poll,
+            about(Clients, "Waits for what the server says")
+                .asks::<fallback::Polling>()
+                .answers::<Value>(200),
+        )
+        .get(
+            "/v1/connect",
+            crate::session::connect,
+            about(Anybody, "The WebSocket of a session; credentials are in `hello`")
+                .answers_other(101, ""),
+        )
+}
+
+/// What goes on as long as somebody listens.
+fn streams() -> Routes {
+    let stream = |summary| about(Operators, summary).answers_other(200, STREAM);
+    Routes::new()
+        .get("/api/v1/events", events::stream, stream("Events of links and gates"))
+        .get("/api/v1/messages", messages::stream, stream("What clients say"))
+        .get(
+            "/api/v1/sessions/events",
+            follow::stream,
+            stream("Events of sessions").asks::<follow::Following>(),
+        )
 }
 
 async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let page = metrics::page(&shared.prometheus.0, &shared.engine.links());
+    let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
+    metrics::sessions(&mut page, &shared.hub);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
-}
-
-async fn nothing_there() -> ApiError {
-    ApiError::NotFound(format!("there is: {}", ENDPOINTS.join(", ")))
-}
-
-async fn wrong_method() -> ApiError {
-    ApiError::MethodNotAllowed(format!("there is: {}", ENDPOINTS.join(", ")))
 }

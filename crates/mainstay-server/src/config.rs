@@ -5,6 +5,7 @@
 //! makes no sense is a [`Problem`] with file, line, field, what was found and what is allowed; all
 //! problems that can be found at once are told at once. Secrets are in none of them.
 
+mod api;
 mod auth;
 mod file;
 mod links;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use mainstay::core::policy::preset::PolicyConfig;
 
+pub use api::ApiConfig;
 pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
@@ -61,6 +63,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who is let in.
     pub auth: AuthConfig,
+    /// How much may be asked of the API.
+    pub api: ApiConfig,
     /// How sessions are held.
     pub sessions: SessionsConfig,
     /// Where they are kept.
@@ -173,6 +177,7 @@ impl Config {
         let mut problems = Problems::default();
         let auth = auth::build(&file, &document, environment, &mut problems);
         let listen = listen::build(&file, &document, &mut problems);
+        let api = store::api(&file, &document, &mut problems);
         let sessions = sessions::build(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
         let webhooks = webhooks::build(&file, &document, environment, &mut problems);
@@ -180,7 +185,7 @@ impl Config {
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, listen, sessions, store, policies, links, webhooks },
+            Rest { auth, api, listen, sessions, store, policies, links, webhooks },
             path,
             &mut problems,
         );

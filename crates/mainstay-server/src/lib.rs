@@ -16,11 +16,13 @@
 
 mod accept;
 mod api;
+mod audit;
 pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;
 mod mount;
+mod rates;
 mod server;
 pub mod session;
 mod state;

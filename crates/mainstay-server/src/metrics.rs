@@ -3,6 +3,8 @@
 //! Counters and histograms that the library records come from the recorder of the process. What a
 //! link knows is written at the moment of asking: a link that is gone leaves no stale series behind.
 
+mod sessions;
+
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +13,8 @@ use mainstay::link::{Link, LinkStats, StateName};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::Held;
+
+pub(crate) use sessions::sessions;
 
 static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 

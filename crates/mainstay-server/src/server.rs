@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::accept;
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
@@ -184,25 +185,27 @@ pub(crate) async fn build(
     let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
     engine.apply(config).await.map_err(StartError::Apply)?;
     let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
-    let hub = hub(config, auth.clone(), handler).await.map_err(StartError::Sessions)?;
-    let shared = Shared::new(engine, config, auth, Arc::new(hub), standalone, prometheus);
+    let opened = hub(config, auth.clone(), handler).await;
+    let (hub, audit) = opened.map_err(StartError::Sessions)?;
+    let shared = Shared::new(engine, config, auth, Arc::new(hub), audit, standalone, prometheus);
     Ok(Arc::new(shared))
 }
 
-/// The sessions, with what was kept of them.
+/// The sessions, with what was kept of them, and of what was done to them.
 async fn hub(
     config: &Config,
     auth: Arc<ArcSwap<Auth>>,
     handler: Arc<dyn Handler>,
-) -> Result<Hub, SessionsError> {
-    let (sessions, spec) = (config.sessions.clone(), config.store);
+) -> Result<(Hub, Audit), SessionsError> {
+    let (sessions, spec, api) = (config.sessions.clone(), config.store, config.api);
     let folder = config.server.data_dir.clone();
     let open = move || {
         let store: Arc<dyn Store> = match spec.engine {
             StoreEngine::Redb => Arc::new(RedbStore::open(&folder, &spec.config)?),
             StoreEngine::Memory => Arc::new(MemoryStore::new()),
         };
-        Hub::open(&sessions, store, &spec.config, auth, handler)
+        let audit = Audit::open(&*store, &api)?;
+        Ok((Hub::open(&sessions, store, &spec.config, auth, handler)?, audit))
     };
     // Reading a large file takes its time.
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(SessionsError::Random))

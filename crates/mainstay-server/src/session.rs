@@ -1,6 +1,7 @@
 //! Sessions: connections that are accepted and kept track of.
 
 mod addresses;
+mod ask;
 mod config;
 mod connection;
 mod greet;
@@ -14,11 +15,13 @@ mod peers;
 mod perform;
 mod presence;
 mod standalone;
+mod tally;
 mod token;
 mod upgrade;
 mod upkeep;
 
-pub(crate) use addresses::Addresses;
+pub(crate) use addresses::{Addresses, network};
+pub(crate) use ask::NotDescribed;
 pub use config::{LimitsConfig, Messages, RetryConfig, SessionsConfig};
 pub(crate) use greet::Owner;
 pub use handler::{Handled, Handler, Session};

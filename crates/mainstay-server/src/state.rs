@@ -1,14 +1,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mainstay::operations::Operations;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::audit::Audit;
 use crate::auth::Auth;
-use crate::config::Config;
+use crate::config::{ApiConfig, Config};
 use crate::engine::Engine;
+use crate::rates::Rates;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::webhook::Webhooks;
 
@@ -28,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) standalone: Option<Arc<Standalone>>,
     pub(crate) webhooks: Webhooks,
     pub(crate) addresses: Arc<Addresses>,
+    /// How often each address may ask, and how often in vain.
+    pub(crate) rates: ArcSwap<Limits>,
+    /// Who did what.
+    pub(crate) audit: Audit,
     /// Connections that have not said who they are.
     pub(crate) pending: Arc<Semaphore>,
     /// What connections are accepted with; none for plain HTTP.
@@ -42,6 +48,31 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) prometheus: Prometheus,
     applied: Mutex<SystemTime>,
+}
+
+/// How often each address may ask.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    config: ApiConfig,
+    /// Of operators.
+    pub(crate) requests: Rates,
+    /// With credentials that do not hold.
+    pub(crate) failures: Rates,
+}
+
+impl Limits {
+    fn new(config: &ApiConfig) -> Self {
+        let rates = |limit, period, burst| {
+            // It was checked when the configuration was read.
+            Rates::new(limit, period, burst).expect("a checked configuration")
+        };
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        Self {
+            config: *config,
+            requests: rates(config.rate, second, config.burst),
+            failures: rates(config.failures, minute, config.failures_burst),
+        }
+    }
 }
 
 /// The page of metrics.
@@ -59,6 +90,7 @@ impl Shared {
         config: &Config,
         auth: Arc<ArcSwap<Auth>>,
         hub: Arc<Hub>,
+        audit: Audit,
         standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
@@ -71,6 +103,8 @@ impl Shared {
             auth,
             webhooks: Webhooks::new(&config.webhooks),
             addresses: Arc::default(),
+            rates: ArcSwap::from_pointee(Limits::new(&config.api)),
+            audit,
             pending: Arc::new(Semaphore::new(unauthenticated)),
             hub,
             standalone,
@@ -90,6 +124,9 @@ impl Shared {
     pub(crate) fn admit(&self, config: &Config) {
         self.auth.store(Arc::new(auth(config)));
         self.tls.store(tls(config));
+        if self.rates.load().config != config.api {
+            self.rates.store(Arc::new(Limits::new(&config.api)));
+        }
         self.origins.store(Arc::new(config.server.allowed_origins.clone()));
     }
 

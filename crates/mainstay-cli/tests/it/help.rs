@@ -2,13 +2,23 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 11] = [
+    let pages: [(&str, &[&str]); 21] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
         ("help-ws.txt", &["ws", "--help"]),
         ("help-fault.txt", &["fault", "--help"]),
         ("help-call.txt", &["call", "--help"]),
+        ("help-sessions.txt", &["sessions", "--help"]),
+        ("help-sessions-list.txt", &["sessions", "list", "--help"]),
+        ("help-sessions-show.txt", &["sessions", "show", "--help"]),
+        ("help-sessions-history.txt", &["sessions", "history", "--help"]),
+        ("help-sessions-kick.txt", &["sessions", "kick", "--help"]),
+        ("help-sessions-send.txt", &["sessions", "send", "--help"]),
+        ("help-sessions-watch.txt", &["sessions", "watch", "--help"]),
+        ("help-key.txt", &["key", "--help"]),
+        ("help-key-new.txt", &["key", "new", "--help"]),
+        ("help-key-hash.txt", &["key", "hash", "--help"]),
         ("help-config.txt", &["config", "--help"]),
         ("help-config-init.txt", &["config", "init", "--help"]),
         ("help-config-check.txt", &["config", "check", "--help"]),
@@ -30,13 +40,20 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 9] = [
+    let lines: [&[&str]; 16] = [
         &[],
         &["nonsense"],
         &["hold"],
         &["hold", "ftp://example.org"],
         &["hold", "http://127.0.0.1:1", "--timeout", "5s", "--interval", "1s"],
         &["call"],
+        &["sessions"],
+        &["sessions", "kick"],
+        &["sessions", "kick", "--all", "--user", "kim"],
+        &["sessions", "list", "--server", "ftp://example.org"],
+        &["sessions", "send", "7", "no json"],
+        &["key", "new", "--name", "not a name"],
+        &["key", "hash"],
         &["call", "http://127.0.0.1:1", "--exec", "true"],
         &["call", "http://127.0.0.1:1", "--jitter", "2"],
         &["call", "http://127.0.0.1:1", "--policy", "nonsense"],
@@ -52,7 +69,7 @@ fn mistakes_in_the_command_line_end_with_2() {
 fn completions_name_every_command() {
     let ended = run(&["completions", "bash"]);
     assert_eq!(ended.code, 0);
-    for name in ["serve", "hold", "ws", "call", "fault", "config"] {
+    for name in ["serve", "hold", "ws", "call", "sessions", "key", "fault", "config"] {
         assert!(ended.stdout.contains(name), "{name}");
     }
 }

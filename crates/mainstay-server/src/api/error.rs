@@ -35,6 +35,23 @@ pub(crate) enum ApiError {
     Storage(String),
 }
 
+/// Every code of a problem.
+pub(super) const CODES: [&str; 13] = [
+    "BAD_REQUEST",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "CONFLICT",
+    "GONE",
+    "TOO_LARGE",
+    "TOO_MANY",
+    "TIMEOUT",
+    "OVERLOADED",
+    "UNAVAILABLE",
+    "STORAGE",
+];
+
 impl ApiError {
     const fn status(&self) -> (StatusCode, &'static str) {
         match self {
@@ -73,6 +90,10 @@ impl ApiError {
     }
 }
 
+/// The code of a problem, beside the answer that has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status();
@@ -85,6 +106,7 @@ impl IntoResponse for ApiError {
         });
         let problem = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, problem)], body.to_string()).into_response();
+        response.extensions_mut().insert(Code(code));
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized(_) => {

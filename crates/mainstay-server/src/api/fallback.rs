@@ -15,6 +15,7 @@ use mainstay::core::session::status::EndReason;
 use mainstay::core::session::stream::Seq;
 use mainstay_registry::{Beat, Beats, SessionId};
 use mainstay_wire::{Bye, Decoded, Frame, Hello, Pong, decode, encode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ use super::error::ApiError;
 use super::guard::{Who, require};
 use super::sessions::{named, no_such, not_done};
 use super::time::millis;
+use super::words::QualityWord;
 use crate::auth::Identity;
 use crate::session::{Fault, Held, NotDone, Owner, take};
 use crate::state::Shared;
@@ -53,7 +55,10 @@ pub(super) async fn register(
             let status = if greeted.welcome.resumed { StatusCode::OK } else { StatusCode::CREATED };
             Ok((status, Json(frame(&Frame::Welcome(greeted.welcome)))).into_response())
         }
-        Err(bye) => Err(turned_away(&bye)),
+        Err(bye) => {
+            shared.hub.tally().refused(bye.code);
+            Err(turned_away(&bye))
+        }
     }
 }
 
@@ -87,7 +92,7 @@ fn hello(shared: &Shared, who: &Identity, body: &[u8]) -> Result<(Hello, Owner),
 }
 
 /// What a client beats with.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Beating {
     /// Its wall clock, in milliseconds since 1970. For people.
@@ -98,10 +103,11 @@ pub(super) struct Beating {
 }
 
 /// What it is told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BeatJson {
     /// The server's wall clock, in milliseconds since 1970.
     time: u64,
+    #[schemars(with = "QualityWord")]
     quality: Quality,
     /// Until the next beat, and how long after that the session is given up.
     hb: IntervalJson,
@@ -111,7 +117,7 @@ pub(super) struct BeatJson {
     queued: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct IntervalJson {
     interval_ms: u64,
     timeout_ms: u64,
@@ -145,14 +151,15 @@ pub(super) async fn heartbeat(
 }
 
 /// Beats for many sessions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
     beats: Vec<BatchBeat>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct BatchBeat {
+    #[schemars(with = "String")]
     session: SessionId,
     rtt_ms: Option<u32>,
 }
@@ -189,7 +196,7 @@ pub(super) async fn heartbeats(
 }
 
 /// From where on a client polls.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Polling {
     /// The last message of the server that it has processed.
@@ -232,9 +239,10 @@ pub(super) async fn poll(
 }
 
 /// What a client says: frames as over a WebSocket.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Saying {
+    #[schemars(with = "Vec<serde_json::Value>")]
     frames: Vec<Box<RawValue>>,
 }
 

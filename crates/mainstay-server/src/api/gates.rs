@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use mainstay::core::policy::breaker::State as BreakerState;
 use mainstay::gate::{Gate, GateView};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use super::time::millis;
 use crate::state::Shared;
 
 /// A gate as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct GateJson {
     name: Arc<str>,
     breaker: Option<BreakerJson>,
@@ -29,8 +30,9 @@ pub(super) struct GateJson {
 }
 
 /// A breaker as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BreakerJson {
+    #[schemars(with = "String")]
     state: BreakerState,
     remaining_ms: Option<u64>,
     consecutive_failures: u32,

@@ -1,5 +1,6 @@
 //! Who may ask, how much, and for how long.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,11 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use mainstay::clock;
+
 use super::error::ApiError;
 use super::time::unix_secs;
+use crate::accept::From as Source;
 use crate::auth::{AuthError, Identity};
 use crate::state::Shared;
 
@@ -33,8 +37,43 @@ pub(super) async fn allowed(
             request.extensions_mut().insert(Who(who));
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => in_vain(&shared, &request, error).into_response(),
     }
+}
+
+/// Whoever keeps showing wrong credentials is told to wait. One who shows good ones never is: many
+/// people can come from one address, such as that of a proxy.
+fn in_vain(shared: &Shared, request: &Request, error: ApiError) -> ApiError {
+    let shows = request.headers().contains_key(AUTHORIZATION);
+    let (ApiError::Unauthorized(_), true, Some(from)) = (&error, shows, source(request)) else {
+        return error;
+    };
+    match shared.rates.load().failures.admit(clock::now(), from) {
+        Ok(()) => error,
+        Err(seconds) => {
+            ApiError::TooMany("too many wrong credentials come from this address".into(), seconds)
+        }
+    }
+}
+
+/// Lets an address ask as often as it may.
+pub(super) async fn at_rate(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(from) = source(&request) else { return next.run(request).await };
+    match shared.rates.load().requests.admit(clock::now(), from) {
+        Ok(()) => next.run(request).await,
+        Err(seconds) => {
+            let text = "too many requests come from this address";
+            ApiError::TooMany(text.into(), seconds).into_response()
+        }
+    }
+}
+
+fn source(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<Source>().map(|from| from.0.ip())
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Identity, ApiError> {
@@ -114,7 +153,7 @@ fn is_local(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
     };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 

@@ -7,6 +7,7 @@ use mainstay::link::websocket::SocketStats;
 use mainstay::link::{
     EndpointView, FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,37 +18,42 @@ use crate::engine::Held;
 use crate::state::Shared;
 
 /// A link as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct LinkJson {
     name: Arc<str>,
     target: Arc<str>,
+    #[schemars(with = "String")]
     state: StateName,
+    #[schemars(with = "String")]
     ready: ReadyState,
     healthy: bool,
     stable: bool,
     since: Option<String>,
     attempt: u32,
     next_retry_ms: Option<u64>,
+    #[schemars(with = "Option<String>")]
     suspended: Option<SuspendReason>,
+    #[schemars(with = "Option<String>")]
     failed: Option<FailReason>,
     last_error: Option<LastErrorJson>,
     stats: StatsJson,
     rtt: RttJson,
     pool: Option<PoolJson>,
     endpoints: Option<Vec<EndpointJson>>,
+    #[schemars(with = "Option<serde_json::Value>")]
     socket: Option<SocketStats>,
     policy: Option<String>,
     breaker: Option<BreakerJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LastErrorJson {
     at: String,
     message: Arc<str>,
 }
 
 /// The statistics of seed 000, the rate as a number and in its text form.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StatsJson {
     total_connections: u64,
     total_reconnections: u64,
@@ -63,7 +69,7 @@ struct StatsJson {
     last_successful_connection: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RttJson {
     last_us: Option<u64>,
     smoothed_us: Option<u64>,
@@ -71,7 +77,7 @@ struct RttJson {
     min_us: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PoolJson {
     requests: u64,
     opened: u64,
@@ -82,7 +88,7 @@ struct PoolJson {
 }
 
 /// One of several places where a peer is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct EndpointJson {
     url: String,
     current: bool,

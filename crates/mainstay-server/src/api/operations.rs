@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use mainstay::operations::{Analytics, Record, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::state::Shared;
@@ -11,16 +12,19 @@ use crate::state::Shared;
 const LAST: usize = 10;
 
 /// Retried operations: those under way, and by name what came of the earlier ones.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct OperationsJson {
+    #[schemars(with = "Vec<serde_json::Value>")]
     active: Vec<Status>,
     names: Vec<NameJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NameJson {
     name: Arc<str>,
+    #[schemars(with = "serde_json::Value")]
     analytics: Analytics,
+    #[schemars(with = "Vec<serde_json::Value>")]
     last: Vec<Record>,
 }
 

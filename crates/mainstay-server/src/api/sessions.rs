@@ -10,11 +10,14 @@ use mainstay::core::session::quality::{Factor, Quality};
 use mainstay::core::session::status::{EndReason, Status};
 use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::asked::limit;
 use super::error::ApiError;
 use super::time::{micros, millis, unix};
+use super::words::{QualityWord, StatusWord};
 use crate::session::{NotDone, SendError};
 use crate::state::Shared;
 
@@ -26,15 +29,18 @@ const PAGE_MAX: usize = 1000;
 const RETRY_MAX_MS: u64 = 3_600_000;
 
 /// A session as the API shows it: seed 004's `ConnectionState`, and what is known beside it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SessionJson {
+    #[schemars(with = "String")]
     session: SessionId,
     generation: u64,
     user: Option<Box<str>>,
     organisation: Box<str>,
     client_type: Box<str>,
     client_version: Box<str>,
+    #[schemars(with = "StatusWord")]
     status: Status,
+    #[schemars(with = "Option<String>")]
     ended: Option<EndReason>,
     registered_at: String,
     connected_at: String,
@@ -44,7 +50,9 @@ pub(super) struct SessionJson {
     reconnect_attempts: u32,
     max_reconnect_attempts: u32,
     total_disconnections: u32,
+    #[schemars(with = "QualityWord")]
     quality: Quality,
+    #[schemars(with = "String")]
     factor: Factor,
     latency_us: Option<u64>,
     jitter_us: Option<u64>,
@@ -53,6 +61,7 @@ pub(super) struct SessionJson {
     loss: f64,
     heartbeat_interval_ms: u64,
     grace_ms: u64,
+    #[schemars(with = "Option<serde_json::Value>")]
     metadata: Option<Box<RawValue>>,
 }
 
@@ -94,20 +103,22 @@ impl From<Record> for SessionJson {
 }
 
 /// Which sessions to list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listing {
     user: Option<String>,
     organisation: Option<String>,
     client_type: Option<String>,
+    #[schemars(with = "Option<StatusWord>")]
     status: Option<Status>,
+    #[schemars(with = "Option<QualityWord>")]
     quality: Option<Quality>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
 
 /// A part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PageJson {
     sessions: Vec<SessionJson>,
     /// Where the list goes on; none at its end.
@@ -115,7 +126,7 @@ pub(super) struct PageJson {
 }
 
 /// How many sessions there are, and how they are: seed 004's `getConnectionStats`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CountsJson {
     total: u64,
     connected: u64,
@@ -128,7 +139,7 @@ pub(super) struct CountsJson {
     total_reconnection_attempts: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 struct QualitiesJson {
     excellent: u64,
@@ -156,10 +167,7 @@ pub(super) async fn list(
         Some(Ok(cursor)) => cursor,
         Some(Err(_)) => return Err(ApiError::BadRequest("`cursor` is none of ours".into())),
     };
-    let limit = listing.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(ApiError::BadRequest(format!("`limit` is {limit}, allowed: 1 to {PAGE_MAX}")));
-    }
+    let limit = limit(listing.limit, PAGE, PAGE_MAX)?;
     let page = shared.hub.find(&wanted, cursor, limit);
     let next = page.next.map(|next| next.to_string());
     Ok(Json(PageJson { sessions: page.records.into_iter().map(SessionJson::from).collect(), next }))
@@ -198,17 +206,18 @@ pub(super) async fn show(
 }
 
 /// What a client is told that is sent away.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Farewell {
-    /// The code of `bye`: default 4202, which is for good.
-    code: Option<u16>,
+    /// The code of `bye`, 4000 to 4299: default 4202, which is for good. One below 4200 brings the
+    /// client back, and leaves its session as it is.
+    pub(super) code: Option<u16>,
     /// The same for people.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// When it may come back, in milliseconds.
-    retry_after_ms: Option<u64>,
+    pub(super) retry_after_ms: Option<u64>,
     /// What it draws on top of that.
-    retry_jitter_ms: Option<u64>,
+    pub(super) retry_jitter_ms: Option<u64>,
 }
 
 impl Farewell {
@@ -235,7 +244,13 @@ impl Farewell {
     }
 }
 
-/// Ends a session.
+/// Whether a session is over with that goodbye. The other codes bring the client back, and it goes
+/// on with its session.
+pub(super) const fn ends(bye: &Bye) -> bool {
+    bye.code >= 4200
+}
+
+/// Ends a session, or its connection alone when the code brings the client back.
 pub(super) async fn disconnect(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -243,13 +258,18 @@ pub(super) async fn disconnect(
 ) -> Result<Json<SessionJson>, ApiError> {
     let session = named(&id)?;
     let bye = farewell.unwrap_or_default().0.bye()?;
-    let ended = shared.hub.end(session, EndReason::Kicked, bye).await;
-    ended.map_err(|why| not_done(session, why))?;
+    if ends(&bye) {
+        let ended = shared.hub.end(session, EndReason::Kicked, bye).await;
+        ended.map_err(|why| not_done(session, why))?;
+    } else {
+        there(&shared, session)?;
+        shared.hub.dismiss(session, bye);
+    }
     shown(&shared, session)
 }
 
 /// How long a session rests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rest {
     /// In milliseconds; its grace when it is not said.
@@ -270,10 +290,11 @@ pub(super) async fn suspend(
 }
 
 /// A message to a session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sending {
     /// Any JSON.
+    #[schemars(with = "serde_json::Value")]
     message: Box<RawValue>,
     /// Whether it may be lost with the connection. Default no.
     #[serde(default)]
@@ -281,7 +302,7 @@ pub(super) struct Sending {
 }
 
 /// What became of a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Sent {
     /// Its number in the session, if it is tracked.
     seq: Option<u64>,
@@ -317,7 +338,13 @@ pub(super) async fn send(
     }
 }
 
-fn shown(shared: &Shared, session: SessionId) -> Result<Json<SessionJson>, ApiError> {
+/// A session that is not over.
+pub(super) fn there(shared: &Shared, session: SessionId) -> Result<Record, ApiError> {
+    let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
+    if record.ended.is_some() { Err(not_done(session, NotDone::Gone)) } else { Ok(record) }
+}
+
+pub(super) fn shown(shared: &Shared, session: SessionId) -> Result<Json<SessionJson>, ApiError> {
     let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
     Ok(Json(record.into()))
 }

@@ -9,7 +9,8 @@ use mainstay::core::time::Instant;
 /// A wall-clock time as RFC 3339 in UTC, to the millisecond.
 pub(super) fn text(at: SystemTime) -> String {
     let stamp = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
-    stamp.round(Unit::Millisecond).unwrap_or(stamp).to_string()
+    // Always three digits: so texts sort as times do.
+    format!("{:.3}", stamp.round(Unit::Millisecond).unwrap_or(stamp))
 }
 
 /// Milliseconds since 1970 as RFC 3339 in UTC.
@@ -46,7 +47,7 @@ mod tests {
     #[test]
     fn times_are_rfc_3339_in_utc() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250);
-        assert_eq!(text(at), "1994-11-06T08:49:37.25Z");
+        assert_eq!(text(at), "1994-11-06T08:49:37.250Z");
         assert!(wall(clock::now_blocking()).ends_with('Z'));
     }
 }

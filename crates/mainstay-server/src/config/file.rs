@@ -8,6 +8,7 @@ use mainstay::core::policy::preset::Order;
 use mainstay::link::{EndpointStrategy, HealthOverrides, ReconnectOverrides};
 use serde::Deserialize;
 
+use super::ApiConfig;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -22,6 +23,7 @@ use crate::auth::Role;
 pub(super) struct File {
     pub(super) server: ServerSection,
     pub(super) auth: AuthSection,
+    pub(super) api: ApiConfig,
     pub(super) sessions: SessionsSection,
     pub(super) store: StoreSection,
     pub(super) log: LogSection,

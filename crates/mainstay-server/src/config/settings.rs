@@ -14,7 +14,7 @@ use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
-use super::{Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
+use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::session::SessionsConfig;
 use crate::webhook::WebhookSpec;
 
@@ -44,6 +44,7 @@ pub(super) struct Settings {
 /// What the file alone decides.
 pub(super) struct Rest {
     pub(super) auth: AuthConfig,
+    pub(super) api: ApiConfig,
     pub(super) listen: Listen,
     pub(super) sessions: SessionsConfig,
     pub(super) store: StoreSpec,
@@ -205,7 +206,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, listen, sessions, store, policies, links, webhooks } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links, webhooks } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -217,6 +218,7 @@ impl Settings {
                 allow_public_without_auth: self.allow_public_without_auth,
             },
             auth,
+            api,
             sessions,
             store,
             log: LogConfig { level: self.level, format: self.format? },

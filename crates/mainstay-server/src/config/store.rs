@@ -5,6 +5,7 @@ use mainstay::core::config::duration;
 use mainstay_store::{Durability, StoreConfig};
 use serde::{Deserialize, Serialize};
 
+use super::ApiConfig;
 use super::file::File;
 use super::place::Document;
 use super::problem::Problems;
@@ -59,6 +60,12 @@ pub(super) fn build(file: &File, document: &Document<'_>, problems: &mut Problem
     };
     refuse("store", config.check(), document, problems);
     StoreSpec { engine: section.engine, config }
+}
+
+/// How much may be asked of the API, checked.
+pub(super) fn api(file: &File, document: &Document<'_>, problems: &mut Problems) -> ApiConfig {
+    refuse("api", file.api.check(), document, problems);
+    file.api
 }
 
 fn refuse(

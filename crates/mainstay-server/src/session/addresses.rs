@@ -45,7 +45,7 @@ impl Drop for Counted {
 }
 
 /// What one customer of a provider has: an address, or of IPv6 a network of /64.
-fn network(from: IpAddr) -> IpAddr {
+pub(crate) fn network(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

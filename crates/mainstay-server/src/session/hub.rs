@@ -123,6 +123,7 @@ impl Hub {
 
     /// Its client said something.
     pub(super) fn message(&self, session: &Session, payload: Raw) -> Handled {
+        self.journal.tally.message();
         self.handler.message(session, payload)
     }
 

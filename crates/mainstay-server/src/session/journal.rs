@@ -11,6 +11,8 @@ use mainstay_registry::{Effect, Event, EventKind, Registry, SessionId};
 use mainstay_store::{Change, Refused, Store, StoreError, Ticket, Writer};
 use tokio::sync::{mpsc, watch};
 
+use super::tally::Tally;
+
 /// Events that could not be stored and are held until they can be. What comes after is lost, and
 /// said so.
 const UNSAVED_MAX: usize = 100_000;
@@ -25,6 +27,7 @@ pub(crate) struct Journal {
     /// Counts commits: whoever follows the history looks again.
     pub(crate) committed: watch::Sender<u64>,
     unsaved: Mutex<Unsaved>,
+    pub(super) tally: Tally,
 }
 
 /// A batch on its way to the disk.
@@ -94,6 +97,7 @@ impl Journal {
             on_the_way: Mutex::new(Some(on_the_way)),
             committed: watch::Sender::new(0),
             unsaved: Mutex::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -155,6 +159,7 @@ impl Journal {
                 sessions.push(session);
             }
             if let Some(event) = event {
+                self.tally.happened(&event.kind);
                 if matches!(event.kind, EventKind::Gone { .. }) {
                     rest.gone.push(session);
                 }

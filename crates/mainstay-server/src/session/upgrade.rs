@@ -163,6 +163,7 @@ async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<(Socket, Greeted)> {
             Some((socket, greeted))
         }
         Err(bye) => {
+            hub.tally().refused(bye.code);
             close(&mut socket, Some(bye)).await;
             None
         }

@@ -1,6 +1,8 @@
 //! The server as a library: bound, asked, told another configuration, stopped.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod defaults;

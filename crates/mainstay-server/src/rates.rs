@@ -1,0 +1,129 @@
+//! How often each address may ask.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mainstay::core::config::ConfigError;
+use mainstay::core::policy::rate::{NotAdmitted, RateConfig, RateLimit};
+use mainstay::core::time::Instant;
+
+use crate::session::network;
+
+/// Addresses that are told apart. When more come at once, all further ones share one limit.
+const ADDRESSES_MAX: usize = 16_384;
+
+/// One limit for each address (of IPv6: for each /64 network).
+#[derive(Debug)]
+pub(crate) struct Rates {
+    config: RateConfig,
+    /// After so long without a request an address has its whole burst again.
+    rested: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    known: HashMap<IpAddr, Known>,
+    /// For those who cannot be told apart.
+    others: RateLimit,
+}
+
+#[derive(Debug)]
+struct Known {
+    limit: RateLimit,
+    seen: Instant,
+}
+
+impl Rates {
+    /// So many requests in each `period`, and so many at once after a rest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when that makes no sense.
+    pub(crate) fn new(limit: u32, period: Duration, burst: u32) -> Result<Self, ConfigError> {
+        let config = RateConfig { limit, period, burst, max_wait: Duration::ZERO };
+        let others = RateLimit::new(&config)?;
+        let rested = period.saturating_mul(burst) / limit.max(1);
+        Ok(Self { config, rested, state: Mutex::new(State { known: HashMap::new(), others }) })
+    }
+
+    /// Counts a request from that address.
+    ///
+    /// # Errors
+    ///
+    /// In how many seconds there may be another one.
+    pub(crate) fn admit(&self, now: Instant, from: IpAddr) -> Result<(), u32> {
+        let from = network(from);
+        let mut state = self.state();
+        let State { known, others } = &mut *state;
+        if known.len() >= ADDRESSES_MAX && !known.contains_key(&from) {
+            known.retain(|_, one| now.since(one.seen) < self.rested);
+        }
+        let admitted = if known.len() >= ADDRESSES_MAX && !known.contains_key(&from) {
+            others.admit(now, 1)
+        } else {
+            let one = known.entry(from).or_insert_with(|| Known {
+                // The one for others was made of the same.
+                limit: RateLimit::new(&self.config).expect("a checked configuration"),
+                seen: now,
+            });
+            one.seen = now;
+            one.limit.admit(now, 1)
+        };
+        admitted.map_err(|why| match why {
+            NotAdmitted::NotUntil { at } => {
+                let seconds = at.since(now).as_millis().div_ceil(1000).max(1);
+                u32::try_from(seconds).unwrap_or(u32::MAX)
+            }
+            NotAdmitted::TooLarge { .. } => 1,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn address(number: u32) -> IpAddr {
+        IpAddr::from(number.to_be_bytes())
+    }
+
+    #[test]
+    fn each_address_has_a_limit_of_its_own() {
+        let rates = Rates::new(10, Duration::from_secs(60), 3).unwrap();
+        let (one, other) = (address(1), address(2));
+        for _ in 0..3 {
+            assert_eq!(rates.admit(at(100), one), Ok(()));
+        }
+        assert_eq!(rates.admit(at(100), one), Err(6));
+        assert_eq!(rates.admit(at(100), other), Ok(()));
+        assert_eq!(rates.admit(at(106), one), Ok(()));
+        assert_eq!(rates.admit(at(106), one), Err(6));
+    }
+
+    #[test]
+    fn more_addresses_than_are_told_apart_share_one_limit_until_some_have_rested() {
+        let rates = Rates::new(1, Duration::from_secs(1), 2).unwrap();
+        let most = u32::try_from(ADDRESSES_MAX).unwrap();
+        for number in 0..most {
+            assert_eq!(rates.admit(at(1), address(number)), Ok(()));
+        }
+        assert_eq!(rates.admit(at(1), address(most)), Ok(()));
+        assert_eq!(rates.admit(at(1), address(most + 1)), Ok(()));
+        assert_eq!(rates.admit(at(1), address(most + 2)), Err(1), "they share it");
+        assert_eq!(rates.admit(at(1), address(0)), Ok(()), "one that is known has its own");
+        assert_eq!(rates.state().known.len(), ADDRESSES_MAX);
+        assert_eq!(rates.admit(at(3), address(most + 2)), Ok(()));
+        assert_eq!(rates.state().known.len(), 1, "all others have rested");
+    }
+}

@@ -1,0 +1,11 @@
+//! What operators ask of sessions.
+
+mod acting;
+mod asking;
+mod audit;
+mod follow;
+mod history;
+mod limits;
+mod openapi;
+mod seed_004;
+mod state;

@@ -338,8 +338,10 @@ fn a_public_address_needs_a_token_or_a_flag() {
     let refused = run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("--allow-public-without-auth"), "{}", refused.stderr);
-    let args = ["serve", "--listen", "0.0.0.0:0", "--allow-public-without-auth"];
-    let mut program = Program::start(command(&args));
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = command(&["serve", "--listen", "0.0.0.0:0", "--allow-public-without-auth"]);
+    open.current_dir(folder.path());
+    let mut program = Program::start(open);
     program.line("address", |line| line.contains(" listens on http://0.0.0.0:"));
     program.signal(Signal::TERM);
     assert_eq!(program.end().code, 0);
@@ -355,8 +357,10 @@ fn an_address_that_is_taken_is_the_environments_fault() {
 
 #[test]
 fn what_it_says_at_the_start_can_be_read_by_programs() {
-    let args = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
-    let mut program = Program::start(command(&args));
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = command(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    serving.current_dir(folder.path());
+    let mut program = Program::start(serving);
     let line: Value = serde_json::from_str(&program.line("start", |_| true)).unwrap();
     assert_eq!(line["event"], "server.started");
     assert_eq!(line["settings"][0]["origin"], "flag --listen");

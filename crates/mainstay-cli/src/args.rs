@@ -1,6 +1,7 @@
 //! What the user typed.
 
 mod fault;
+mod load;
 mod reach;
 pub(crate) mod value;
 mod ws;
@@ -15,6 +16,7 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
+pub(crate) use load::LoadArgs;
 pub(crate) use reach::{IdentityArgs, ReachArgs};
 pub(crate) use ws::WsArgs;
 
@@ -32,6 +34,7 @@ pub(crate) use ws::WsArgs;
   mainstay call https://example.org/api --attempts 5 --deadline 1m
   mainstay call --attempts 4 --exec rsync -a here/ there:/
   mainstay config init && mainstay serve
+  mainstay load --connections 1000 --flaky 0.1
 
 Exit codes: 0 ok, 1 the thing asked about is not ok, 2 usage, 3 environment."
 )]
@@ -52,6 +55,8 @@ pub(crate) enum Command {
     Call(Box<CallArgs>),
     /// Put a bad network between a client and a server
     Fault(FaultArgs),
+    /// Put load on a session server, and check that no message is lost or doubled
+    Load(Box<LoadArgs>),
     /// Write, check and show the configuration of `serve`
     Config(ConfigArgs),
     /// Write completions for a shell to standard output

@@ -44,6 +44,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Hold(args) => cmd::hold::run(&args).await,
         Command::Ws(args) => cmd::ws::run(&args).await,
         Command::Fault(args) => cmd::fault::run(&args).await,
+        Command::Load(args) => cmd::load::run(&args).await,
         Command::Call(args) => cmd::call::run(args).await,
         Command::Config(args) => cmd::config::run(&args),
         Command::Completions { shell } => Ok(cmd::completions(shell)),

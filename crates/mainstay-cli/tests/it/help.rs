@@ -2,12 +2,13 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 11] = [
+    let pages: [(&str, &[&str]); 12] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
         ("help-ws.txt", &["ws", "--help"]),
         ("help-fault.txt", &["fault", "--help"]),
+        ("help-load.txt", &["load", "--help"]),
         ("help-call.txt", &["call", "--help"]),
         ("help-config.txt", &["config", "--help"]),
         ("help-config-init.txt", &["config", "init", "--help"]),
@@ -30,12 +31,18 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 9] = [
+    let lines: [&[&str]; 15] = [
         &[],
         &["nonsense"],
         &["hold"],
         &["hold", "ftp://example.org"],
         &["hold", "http://127.0.0.1:1", "--timeout", "5s", "--interval", "1s"],
+        &["load", "http://127.0.0.1:7180/v1/connect"],
+        &["load", "ws://192.0.2.1/v1/connect"],
+        &["load", "ws://me:secret@127.0.0.1/"],
+        &["load", "--connections", "0"],
+        &["load", "--flaky", "1.5"],
+        &["load", "--size", "8"],
         &["call"],
         &["call", "http://127.0.0.1:1", "--exec", "true"],
         &["call", "http://127.0.0.1:1", "--jitter", "2"],
@@ -52,7 +59,7 @@ fn mistakes_in_the_command_line_end_with_2() {
 fn completions_name_every_command() {
     let ended = run(&["completions", "bash"]);
     assert_eq!(ended.code, 0);
-    for name in ["serve", "hold", "ws", "call", "fault", "config"] {
+    for name in ["serve", "hold", "ws", "call", "fault", "load", "config"] {
         assert!(ended.stdout.contains(name), "{name}");
     }
 }

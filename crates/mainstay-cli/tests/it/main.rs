@@ -8,6 +8,7 @@ mod exec;
 mod fault;
 mod help;
 mod hold;
+mod load;
 mod nginx;
 mod peer;
 mod program;

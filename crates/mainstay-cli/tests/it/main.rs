@@ -6,6 +6,7 @@ mod call;
 mod config;
 mod exec;
 mod fault;
+mod flaky;
 mod help;
 mod hold;
 mod load;

@@ -307,7 +307,8 @@ impl Client {
     }
 
     fn is_settled(&self) -> bool {
-        let back = self.book.is_unanswered() || self.book.missing() == 0;
+        // The first answer to this one may be on its way, where others have had theirs.
+        let back = !self.tally.echoes.load(Ordering::Relaxed) || self.book.missing() == 0;
         self.book.unacknowledged() == 0 && back
     }
 
@@ -390,6 +391,7 @@ impl Client {
             Ok(Decoded::Known(Frame::Message(Message { seq: Some(seq), payload }))) => {
                 let echo = self.book.take(now, seq, payload.as_str()).map_err(End::Wrong)?;
                 if let Some(echo) = echo {
+                    self.tally.echoes.store(true, Ordering::Relaxed);
                     self.tally.echoed(now.since(echo.due), echo.on_one);
                 }
                 Ok(())

@@ -1,7 +1,7 @@
 //! What all clients of a process count, and how it is told and added up.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const EXAMPLES: usize = 10;
 pub(super) struct Tally {
     pub(super) begun: AtomicU64,
     pub(super) open: AtomicI64,
+    /// Whether the server sends messages back.
+    pub(super) echoes: AtomicBool,
     counts: Mutex<Snapshot>,
     connect: Mutex<Histogram>,
     round_trip: Mutex<Histogram>,

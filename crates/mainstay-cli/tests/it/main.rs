@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod call;
+mod clients;
 mod config;
 mod exec;
 mod fault;

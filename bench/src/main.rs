@@ -4,6 +4,7 @@
 
 mod allocations;
 mod breakers;
+mod durable;
 mod executor;
 mod limits;
 mod measure;
@@ -62,5 +63,6 @@ fn sections() -> Vec<Section> {
     sections.extend(websockets::sections());
     sections.push(memory::section());
     sections.extend(sessions::sections());
+    sections.extend(durable::sections());
     sections
 }

@@ -18,6 +18,14 @@ pub enum Content {
     Rows(Box<dyn FnOnce() -> Vec<Row>>),
     /// Bytes.
     Sizes(Vec<(String, u64)>),
+    /// Whatever it is, with a table of its own.
+    Measured(Box<dyn FnOnce() -> Measured>),
+}
+
+/// What a section that measures by itself says.
+pub struct Measured {
+    pub text: String,
+    pub targets: Vec<Target>,
 }
 
 impl Section {
@@ -28,6 +36,14 @@ impl Section {
     ) -> Self {
         Self { name, note, content: Content::Rows(Box::new(rows)) }
     }
+
+    pub fn measured(
+        name: &'static str,
+        note: &'static str,
+        measure: impl FnOnce() -> Measured + 'static,
+    ) -> Self {
+        Self { name, note, content: Content::Measured(Box::new(measure)) }
+    }
 }
 
 #[derive(Default)]
@@ -35,6 +51,7 @@ pub struct Report {
     text: String,
     figures: Vec<(&'static str, Figure)>,
     sizes: Vec<(String, u64)>,
+    measured: Vec<Target>,
     storm: Option<Storm>,
 }
 
@@ -43,7 +60,7 @@ const STORM: &str = "All links of one process lose their server, which comes bac
                      limiter with its defaults.";
 
 /// What we hold ourselves to: what it is, and whether it holds.
-type Target = (String, bool);
+pub type Target = (String, bool);
 
 impl Report {
     /// Measures a section and answers its table.
@@ -61,6 +78,11 @@ impl Report {
                     let _infallible = writeln!(text, "| {name} | {bytes} |");
                 }
                 self.sizes.extend(sizes);
+            }
+            Content::Measured(measure) => {
+                let measured = measure();
+                text += &measured.text;
+                self.measured.extend(measured.targets);
             }
         }
         self.text += &text;
@@ -92,6 +114,7 @@ impl Report {
         self.other_targets(&mut targets);
         self.websocket_targets(&mut targets);
         self.session_targets(&mut targets);
+        targets.extend(self.measured.iter().cloned());
         targets
     }
 

@@ -16,6 +16,11 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool {
+        program: "chromium",
+        packages: &["chromium"],
+        why: "a page of ours loses its network in a real browser",
+    },
+    Tool {
         program: "nginx",
         packages: &["nginx-light", "nginx"],
         why: "the HTTP and WebSocket tests talk to a real server",

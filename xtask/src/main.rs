@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod autobahn;
+mod flaky;
 mod install;
 mod peers;
 mod servers;
@@ -24,6 +25,8 @@ usage: cargo xtask <command> [options]
   conformance [--write] [--ours]
                          which promises hold for us and for the libraries beside us
   flap [--ours]          how often a client dials a server that drops it, in 20 s
+  flaky [clients seconds]
+                         clients whose connections break all the time, and what the server counts
   autobahn               the WebSocket conformance suite, where there is a Python 2.7
 
   --write                also write the tables into docs/
@@ -41,12 +44,14 @@ fn main() -> ExitCode {
         "bench" if wants_help => say(peers::BENCH_HELP),
         "conformance" if wants_help => say(peers::CONFORMANCE_HELP),
         "flap" if wants_help => say(peers::FLAP_HELP),
+        "flaky" if wants_help => say(flaky::HELP),
         "autobahn" if wants_help => say(autobahn::HELP),
         "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
         "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
         "bench" => peers::bench(&root, &arguments),
         "conformance" => peers::conformance(&root, &arguments),
         "flap" => peers::flap(&root, arguments),
+        "flaky" => flaky::run(&root, &arguments),
         "autobahn" => no_more(&arguments).and_then(|()| autobahn::run(&root)),
         "--help" | "-h" | "help" => say(HELP),
         "" => Err(Failure::Usage(HELP.into())),

@@ -2,6 +2,7 @@
 
 mod fault;
 mod key;
+mod load;
 mod reach;
 mod sessions;
 pub(crate) mod value;
@@ -18,6 +19,7 @@ use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
 pub(crate) use key::{KeyAction, KeyArgs};
+pub(crate) use load::LoadArgs;
 pub(crate) use reach::{IdentityArgs, ReachArgs};
 pub(crate) use sessions::{FilterArgs, KickArgs, ServerArgs, SessionsAction, SessionsArgs};
 pub(crate) use ws::WsArgs;
@@ -37,6 +39,7 @@ pub(crate) use ws::WsArgs;
   mainstay call --attempts 4 --exec rsync -a here/ there:/
   mainstay config init && mainstay serve
   mainstay sessions list --status connected
+  mainstay load --connections 1000 --flaky 0.1
 
 Exit codes: 0 ok, 1 the thing asked about is not ok, 2 usage, 3 environment."
 )]
@@ -61,6 +64,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Put a bad network between a client and a server
     Fault(FaultArgs),
+    /// Put load on a session server, and check that no message is lost or doubled
+    Load(Box<LoadArgs>),
     /// Write, check and show the configuration of `serve`
     Config(ConfigArgs),
     /// Write completions for a shell to standard output

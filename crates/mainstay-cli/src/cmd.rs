@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod fault;
 pub(crate) mod hold;
 pub(crate) mod key;
+pub(crate) mod load;
 mod reach;
 pub(crate) mod serve;
 pub(crate) mod sessions;

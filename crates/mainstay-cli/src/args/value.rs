@@ -45,6 +45,26 @@ pub(crate) fn bytes(value: &str) -> Result<NonZeroU32, String> {
         .ok_or_else(|| "allowed: a number such as 500, 64k or 2M".into())
 }
 
+fn number(value: &str, fits: impl Fn(f64) -> bool, allowed: &str) -> Result<f64, String> {
+    let number = value.parse::<f64>().ok().filter(|number| number.is_finite() && fits(*number));
+    number.ok_or_else(|| format!("allowed: {allowed}"))
+}
+
+/// A number above 0.
+pub(super) fn positive(value: &str) -> Result<f64, String> {
+    number(value, |number| number > 0.0, "a number above 0, such as 100 or 0.5")
+}
+
+/// A number from 0.
+pub(super) fn not_negative(value: &str) -> Result<f64, String> {
+    number(value, |number| number >= 0.0, "a number from 0, such as 10 or 0.1")
+}
+
+/// A share from 0 to 1.
+pub(super) fn share(value: &str) -> Result<f64, String> {
+    number(value, |number| (0.0..=1.0).contains(&number), "a share from 0 to 1, such as 0.1")
+}
+
 pub(super) fn method(value: &str) -> Result<Method, String> {
     let method = Method::from_bytes(value.to_ascii_uppercase().as_bytes());
     method.map_err(|_| "allowed: a method such as GET or POST".into())
@@ -69,6 +89,15 @@ mod tests {
         assert_eq!(jitter("0.2"), Ok(Jitter::Ratio(Ratio::percent(20))));
         assert_eq!(jitter("equal"), Ok(Jitter::Equal));
         assert!(jitter("1.1").is_err() && jitter("some").is_err() && jitter("NaN").is_err());
+    }
+
+    #[test]
+    fn numbers_stay_within_their_bounds() {
+        assert_eq!((positive("0.5"), not_negative("0"), share("1")), (Ok(0.5), Ok(0.0), Ok(1.0)));
+        for bad in ["NaN", "inf", "-1", "x", ""] {
+            assert!(positive(bad).is_err() && not_negative(bad).is_err(), "{bad}");
+        }
+        assert!(positive("0").is_err() && share("1.01").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::program::{PATIENCE, Program, command, run};
 use crate::server::Server;
 
 /// A proxy on a free port, and that port.
-fn between(target: SocketAddr, more: &[&str]) -> (Program, SocketAddr) {
+pub(crate) fn between(target: SocketAddr, more: &[&str]) -> (Program, SocketAddr) {
     let target = target.to_string();
     let mut command = command(&[&["fault", "0", &target], more].concat());
     command.stdin(Stdio::piped());

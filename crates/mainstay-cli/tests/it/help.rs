@@ -2,12 +2,13 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 21] = [
+    let pages: [(&str, &[&str]); 22] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
         ("help-ws.txt", &["ws", "--help"]),
         ("help-fault.txt", &["fault", "--help"]),
+        ("help-load.txt", &["load", "--help"]),
         ("help-call.txt", &["call", "--help"]),
         ("help-sessions.txt", &["sessions", "--help"]),
         ("help-sessions-list.txt", &["sessions", "list", "--help"]),
@@ -40,12 +41,18 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 16] = [
+    let lines: [&[&str]; 22] = [
         &[],
         &["nonsense"],
         &["hold"],
         &["hold", "ftp://example.org"],
         &["hold", "http://127.0.0.1:1", "--timeout", "5s", "--interval", "1s"],
+        &["load", "http://127.0.0.1:7180/v1/connect"],
+        &["load", "ws://192.0.2.1/v1/connect"],
+        &["load", "ws://me:secret@127.0.0.1/"],
+        &["load", "--connections", "0"],
+        &["load", "--flaky", "1.5"],
+        &["load", "--size", "8"],
         &["call"],
         &["sessions"],
         &["sessions", "kick"],
@@ -69,7 +76,7 @@ fn mistakes_in_the_command_line_end_with_2() {
 fn completions_name_every_command() {
     let ended = run(&["completions", "bash"]);
     assert_eq!(ended.code, 0);
-    for name in ["serve", "hold", "ws", "call", "sessions", "key", "fault", "config"] {
+    for name in ["serve", "hold", "ws", "call", "sessions", "key", "fault", "load", "config"] {
         assert!(ended.stdout.contains(name), "{name}");
     }
 }

@@ -3,12 +3,15 @@
 #![cfg(test)]
 
 mod call;
+mod clients;
 mod config;
 mod exec;
 mod fault;
+mod flaky;
 mod help;
 mod hold;
 mod key;
+mod load;
 mod nginx;
 mod peer;
 mod program;

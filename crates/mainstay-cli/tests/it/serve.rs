@@ -14,8 +14,8 @@ const TOKEN: &str = "0123456789abcdef0123";
 
 pub(crate) struct Serving {
     pub(crate) program: Program,
-    address: String,
-    folder: tempfile::TempDir,
+    pub(crate) address: String,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// Serves the links of `file` on a free port.

@@ -138,8 +138,8 @@ impl Registry {
     }
 
     /// A new connection of a session: it gets the next generation, and one that is still there gives
-    /// way to it. `shown` is the generation the client was given last; or the one before, when its
-    /// latest connection was never heard and so its welcome was lost. `replay` goes into the history;
+    /// way to it. `shown` is the generation the client was given last. While the latest connection was
+    /// never heard, those since the client was last told count too: their welcomes were lost. `replay` goes into the history;
     /// `beats` may be another than before: a client may come back through another door.
     ///
     /// # Errors

@@ -151,6 +151,8 @@ pub(crate) struct Cold {
     pub(crate) phase: Phase,
     pub(crate) ended: Option<EndReason>,
     pub(crate) loss: LossReason,
+    /// How many generations before the latest its client may still have, while that was not heard.
+    pub(crate) unheard: u8,
 }
 
 impl Cold {
@@ -173,6 +175,7 @@ impl Cold {
             phase: Phase::Free,
             ended: None,
             loss: LossReason::Lost,
+            unheard: 0,
         }
     }
 }

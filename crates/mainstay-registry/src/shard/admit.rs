@@ -109,8 +109,10 @@ impl Shard {
         let hot = &self.hot[slot];
         let current = hot.generation();
         let shown = u32::try_from(shown).map_err(|_| Refusal::Stale)?;
-        // The one before counts while its successor was never heard: then its welcome was lost.
-        let welcome_lost = !hot.is(HEARD) && shown.checked_add(1) == Some(current);
+        // Those since the last one that the client has shown count while the current one was never
+        // heard: then their welcomes were lost.
+        let lost = u32::from(self.cold[slot].unheard);
+        let welcome_lost = !hot.is(HEARD) && current.saturating_sub(shown) <= lost;
         if shown < current && !welcome_lost {
             return Err(Refusal::Stale);
         }
@@ -121,6 +123,7 @@ impl Shard {
             self.cold[slot].disconnections = self.cold[slot].disconnections.saturating_add(1);
         }
         self.hot[slot].check = session.check(next);
+        self.cold[slot].unheard = u8::try_from(next - shown).unwrap_or(u8::MAX);
         self.connect(now, slot, bits, beats);
         self.tell(now, slot, kind);
         Ok(self.admitted(slot, takeover))

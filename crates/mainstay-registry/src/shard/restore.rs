@@ -78,6 +78,8 @@ impl Shard {
         cold.attempts = short(record.reconnect_attempts);
         cold.max_attempts = short(record.max_reconnect_attempts);
         cold.phase = Phase::Suspended;
+        // Its last welcome may have been lost with the server.
+        cold.unheard = 1;
         cold.loss = LossReason::Restarted;
         // The latest sign of a connection is when it was heard last: nobody saw the end of it.
         let lost_now = record.status == Status::Connected;

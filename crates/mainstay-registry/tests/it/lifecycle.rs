@@ -135,19 +135,25 @@ fn the_newer_connection_wins_and_the_older_one_changes_nothing_any_more() {
 }
 
 #[test]
-fn a_client_whose_welcome_was_lost_may_show_the_generation_before() {
+fn a_client_whose_welcomes_were_lost_may_show_the_generation_it_was_told_last() {
     let mut world = World::new();
     let first = world.socket();
     assert!(world.registry.heard(world.now, first));
     let second = world.resume(first.session(), 1).unwrap();
     let third = world.resume(first.session(), 1).expect("nothing was heard on the second");
     assert_eq!(third.generation(), 3);
-    assert_eq!(world.resume(first.session(), 1), Err(Refusal::Stale), "two before is too old");
-    assert!(world.registry.heard(world.now, third));
-    assert_eq!(world.resume(first.session(), 2), Err(Refusal::Stale));
-    assert!(!world.registry.heard(world.now, second));
-    let fourth = world.resume(first.session(), 9).expect("a higher one wins");
-    assert_eq!(fourth.generation(), 10);
+    let fourth = world.resume(first.session(), 1).expect("nor on the third");
+    let fifth = world.resume(first.session(), 4).expect("it was told of the fourth");
+    assert_eq!(world.resume(first.session(), 3), Err(Refusal::Stale), "so it knows of the third");
+    assert!(world.registry.heard(world.now, fifth));
+    for past in 1..5 {
+        assert_eq!(world.resume(first.session(), past), Err(Refusal::Stale), "{past}");
+    }
+    for old in [second, third, fourth] {
+        assert!(!world.registry.heard(world.now, old));
+    }
+    let last = world.resume(first.session(), 9).expect("a higher one wins");
+    assert_eq!(last.generation(), 10);
 }
 
 #[test]

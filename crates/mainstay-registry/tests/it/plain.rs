@@ -35,6 +35,7 @@ pub(crate) struct Session {
     pub(crate) generation: u64,
     pub(crate) events: Vec<EventKind>,
     pub(crate) beats: Beats,
+    unheard: u64,
     pub(crate) heard: bool,
     seen: Instant,
     connected_at: Instant,
@@ -88,6 +89,7 @@ impl Plain {
             generation: 1,
             events: vec![EventKind::Registered],
             beats,
+            unheard: 0,
             heard: false,
             seen: now,
             connected_at: now,
@@ -153,12 +155,14 @@ impl Plain {
     pub(crate) fn resume(&mut self, now: Instant, bits: u64, id: SessionId, shown: u64) -> bool {
         self.on(id, |plain, s| {
             let takeover = s.status == Some(Status::Connected);
-            let fits = shown >= s.generation || (shown + 1 == s.generation && !s.heard);
+            let lost = !s.heard && s.generation.saturating_sub(shown) <= s.unheard;
+            let fits = shown >= s.generation || lost;
             if s.status.is_none() || s.ended.is_some() || !fits {
                 return false;
             }
             s.disconnections += u32::from(takeover);
             s.generation = s.generation.max(shown) + 1;
+            s.unheard = (s.generation - shown).min(255);
             plain.connect(now, bits, s, Beats::Server);
             let resumed = EventKind::Resumed { replay: true };
             s.events.push(if takeover { EventKind::TakenOver } else { resumed });

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
@@ -36,11 +37,12 @@ use crate::api::guard::own_page;
 use crate::state::Shared;
 
 /// Bytes read at once. Small: an idle connection keeps it.
-const READ_BUFFER: usize = 2 << 10;
+const READ_BUFFER: usize = 1 << 10;
 /// How long the end of a connection may take: the last words, and the other end's answer.
-const CLOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Talk = Connection<TokioIo<Upgraded>>;
 
 /// `GET /v1/connect`.
 pub(crate) async fn connect(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
@@ -125,17 +127,19 @@ fn switching(key: &HeaderValue) -> Response {
 
 async fn serve(hub: Arc<Hub>, entry: Entry, upgrade: OnUpgrade) {
     let Entry { pending, counted, present } = entry;
-    // What greeting takes is given back before the long wait begins.
-    let greeted = Box::pin(open(&hub, upgrade)).await;
+    // What greeting takes is given back before the long wait begins, and so is what the end takes
+    // asked for only then.
+    let connection = Box::pin(open(&hub, upgrade)).await;
     drop(pending);
-    if let Some((socket, greeted)) = greeted {
-        talk(hub, socket, greeted).await;
+    if let Some(mut connection) = connection {
+        let end = connection.run().await;
+        Box::pin(finish(&hub, connection, end)).await;
     }
     drop((counted, present));
 }
 
 /// A connection whose client has said who it is, and was welcomed.
-async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<(Socket, Greeted)> {
+async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<Box<Talk>> {
     let within = hub.limits().hello_within;
     let upgraded = timeout(within, upgrade).await.ok()?.ok()?;
     let frame_max = hub.limits().frame_max;
@@ -160,7 +164,7 @@ async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<(Socket, Greeted)> {
                 hub.lost(greeted.key, LossReason::Lost);
                 return None;
             }
-            Some((socket, greeted))
+            Some(Box::new(connection(hub, socket, greeted)))
         }
         Err(bye) => {
             hub.tally().refused(bye.code);
@@ -195,18 +199,22 @@ async fn welcome(hub: &Arc<Hub>, hello: &Hello) -> Result<Greeted, Bye> {
     hub.greet(hello, &Owner::from(&who), Beats::Server).await
 }
 
-/// Serves a session's connection until it ends, and then says what became of the session.
-async fn talk(hub: Arc<Hub>, socket: Socket, greeted: Greeted) {
+/// The connection of a session that was welcomed.
+fn connection(hub: &Arc<Hub>, socket: Socket, greeted: Greeted) -> Talk {
     let Greeted { session, key, expires, .. } = greeted;
     let limits = hub.limits();
     let rate = RateLimit::new(&RateConfig {
         limit: limits.rate,
-        period: std::time::Duration::from_secs(1),
+        period: Duration::from_secs(1),
         burst: limits.burst,
-        max_wait: std::time::Duration::ZERO,
+        max_wait: Duration::ZERO,
     });
-    let mut connection = Connection::new(socket, hub.clone(), session, key, expires, rate.ok());
-    let end = connection.run().await;
+    Connection::new(socket, hub.clone(), session, key, expires, rate.ok())
+}
+
+/// Says what became of the session, and goodbye.
+async fn finish(hub: &Hub, mut connection: Box<Talk>, end: End) {
+    let key = connection.key;
     let last = match end {
         End::Lost => {
             hub.lost(key, LossReason::Lost);
@@ -225,15 +233,13 @@ async fn talk(hub: Arc<Hub>, socket: Socket, greeted: Greeted) {
             Some(hub.bye(code))
         }
         End::Leave(bye) => {
-            hub.lost(
-                key,
-                if hub.is_draining() { LossReason::Restarted } else { LossReason::Operator },
-            );
+            let restarts = hub.is_draining();
+            hub.lost(key, if restarts { LossReason::Restarted } else { LossReason::Operator });
             Some(bye)
         }
         End::Overtaken => Some(hub.bye(CloseCode::SUPERSEDED)),
     };
-    Box::pin(close(&mut connection.socket, last)).await;
+    close(&mut connection.socket, last).await;
 }
 
 /// What the registry is told of a connection that broke a rule.
@@ -262,4 +268,22 @@ async fn close(socket: &mut Socket, bye: Option<Bye>) {
         Some(())
     };
     let _heard: Result<Option<()>, _> = timeout(CLOSE_WITHIN, talk).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_of<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_an_idle_connection_keeps_is_small() {
+        let (task, connection) = (future_of(serve), size_of::<Connection<TokioIo<Upgraded>>>());
+        let peer = size_of::<super::super::peer::Peer>();
+        assert!(task <= 512, "{task} bytes of a task");
+        assert!(connection <= 640, "{connection} bytes of a connection");
+        assert!(peer <= 512, "{peer} bytes of messages");
+    }
 }

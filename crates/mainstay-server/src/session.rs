@@ -14,6 +14,7 @@ mod peer;
 mod peers;
 mod perform;
 mod presence;
+mod restore;
 mod standalone;
 mod tally;
 mod token;

@@ -54,7 +54,8 @@ impl Shard {
         self.tally(slot, true);
         self.rest_until(now, slot, None);
         match record.status {
-            Status::Suspended => self.keep(slot),
+            // It is as its row says, but for its grace, which each restart gives anew.
+            Status::Suspended => {}
             Status::Connected | Status::Reconnecting | Status::Disconnected | Status::Failed => {
                 self.tell(now, slot, EventKind::Suspended { reason: LossReason::Restarted });
             }

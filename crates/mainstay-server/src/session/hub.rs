@@ -22,6 +22,7 @@ use super::metadata;
 use super::peer::Peer;
 use super::peers::Peers;
 use super::presence::Presence;
+use super::restore::restore;
 use super::token::TokenKey;
 use crate::auth::Auth;
 
@@ -77,8 +78,8 @@ impl Hub {
         let now = clock::now_blocking();
         let origin = Origin { now, unix_ms: unix_ms() };
         let registry = Registry::new(&config.registry, origin).map_err(SessionsError::Config)?;
-        restore(&registry, &*store, now)?;
         let writer = Writer::start(store.clone(), store_config)?;
+        restore(&registry, &*store, &writer, now)?;
         let tokens = TokenKey::new(&secret(&*store, &writer)?);
         let journal = Journal::new(store, writer);
         Ok(Self {
@@ -294,22 +295,6 @@ impl Hub {
         let retry = comes_back.then(|| self.retry());
         Bye { code: code.code, reason: code.name.into(), retry }
     }
-}
-
-/// Gives the registry what the store has kept.
-fn restore(registry: &Registry, store: &dyn Store, now: Instant) -> Result<(), SessionsError> {
-    // History goes on after everything that is kept, even when the calendar was set back.
-    if let Some(last) = store.last_event_id()? {
-        registry.go_on_after(last);
-    }
-    let restored = store.sessions(&mut |record| {
-        let _known: bool = registry.restore(now, record);
-    })?;
-    if restored.sessions > 0 || restored.damaged > 0 {
-        let (sessions, damaged) = (restored.sessions, restored.damaged);
-        tracing::info!(sessions, damaged, "sessions were restored");
-    }
-    Ok(())
 }
 
 /// The secret of resume tokens: made once, and kept.

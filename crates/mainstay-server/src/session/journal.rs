@@ -214,8 +214,8 @@ impl Journal {
             tracing::error!(lost, "events were lost: nothing could be stored for too long");
         }
         let rows = sessions.iter().map(|session| match registry.get(*session) {
-            Some(record) if record.ended.is_none() => Change::put_session(record),
-            Some(_) | None => Change::RemoveSession(*session),
+            Some(record) => Change::put_session(record),
+            None => Change::RemoveSession(*session),
         });
         let rows = rows.chain(events.iter().cloned().map(Change::append_event)).collect();
         let (sessions, events) = (sessions.into_iter().collect(), events.into());

@@ -170,7 +170,7 @@ fn what_the_server_counts_after_flaky_clients_is_what_its_history_says() {
     let (clients, seconds) = size();
     let folder = tempfile::tempdir().unwrap();
     let grace = grace(clients);
-    let file = format!("{FILE}[sessions.registry]\ngrace = \"{grace}s\"\n");
+    let file = format!("{FILE}grace = \"{grace}s\"\n");
     let (server, address) = serve(folder.path(), &file);
     let args = format!("--flaky 0.7 --flaky-every 1s --messages 2 --for {seconds}s");
     let report = report(load(&address, clients, &args));

@@ -11,13 +11,13 @@ mod follow;
 mod gates;
 pub(crate) mod guard;
 mod health;
-mod history;
+pub(crate) mod history;
 mod links;
 mod messages;
 mod operations;
 mod routes;
 mod sessions;
-mod time;
+pub(crate) mod time;
 mod webhooks;
 mod words;
 

@@ -26,7 +26,7 @@ const PAGE_MAX: usize = 1000;
 /// Something that happened to a session, as the API shows it. What an event does not have is left
 /// out.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct EventJson {
+pub(crate) struct EventJson {
     event: &'static str,
     #[schemars(with = "String")]
     session: SessionId,
@@ -64,7 +64,7 @@ enum Reason {
 }
 
 /// What an event is called.
-pub(super) const fn name(kind: &EventKind) -> &'static str {
+pub(crate) const fn name(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::Registered => "session.registered",
         EventKind::Suspended { .. } => "session.suspended",

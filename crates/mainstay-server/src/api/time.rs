@@ -14,7 +14,7 @@ pub(super) fn text(at: SystemTime) -> String {
 }
 
 /// Milliseconds since 1970 as RFC 3339 in UTC.
-pub(super) fn unix(ms: u64) -> String {
+pub(crate) fn unix(ms: u64) -> String {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
     text(at.unwrap_or(SystemTime::UNIX_EPOCH))
 }

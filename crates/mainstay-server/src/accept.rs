@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Extensions;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -33,6 +35,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct From(pub(crate) SocketAddr);
+
+/// Where a request comes from, by our own listener or by that of an application; none when an
+/// application does not say.
+pub(crate) fn source(extensions: &Extensions) -> Option<IpAddr> {
+    let own = extensions.get::<From>().map(|from| from.0);
+    let given = extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0);
+    own.or(given).map(|from| from.ip().to_canonical())
+}
 
 /// The connections that are served. It ends when they have.
 #[derive(Debug)]

@@ -43,7 +43,9 @@ use crate::session::Handler;
 /// ```
 ///
 /// The routes are `/v1/connect`, `/health`, `/metrics` and everything below `/api/v1`. TLS and the
-/// listener are the application's: what the configuration says about them is not used.
+/// listener are the application's: what the configuration says about them is not used. Without
+/// credentials in the configuration only this machine is answered, by the addresses that
+/// `into_make_service_with_connect_info` gives.
 pub struct Mount {
     handle: Handle,
     tasks: Tasks,

@@ -15,7 +15,7 @@ use mainstay::clock;
 
 use super::error::ApiError;
 use super::time::unix_secs;
-use crate::accept::From as Source;
+use crate::accept::source;
 use crate::auth::{AuthError, Identity};
 use crate::state::Shared;
 
@@ -32,7 +32,7 @@ pub(super) async fn allowed(
     if let "/health" | "/v1/connect" = request.uri().path() {
         return next.run(request).await;
     }
-    match identify(&shared, request.headers()) {
+    match identify(&shared, &request) {
         Ok(who) => {
             request.extensions_mut().insert(Who(who));
             next.run(request).await
@@ -45,7 +45,9 @@ pub(super) async fn allowed(
 /// people can come from one address, such as that of a proxy.
 fn in_vain(shared: &Shared, request: &Request, error: ApiError) -> ApiError {
     let shows = request.headers().contains_key(AUTHORIZATION);
-    let (ApiError::Unauthorized(_), true, Some(from)) = (&error, shows, source(request)) else {
+    let (ApiError::Unauthorized(_), true, Some(from)) =
+        (&error, shows, source(request.extensions()))
+    else {
         return error;
     };
     match shared.rates.load().failures.admit(clock::now(), from) {
@@ -62,7 +64,7 @@ pub(super) async fn at_rate(
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(from) = source(&request) else { return next.run(request).await };
+    let Some(from) = source(request.extensions()) else { return next.run(request).await };
     match shared.rates.load().requests.admit(clock::now(), from) {
         Ok(()) => next.run(request).await,
         Err(seconds) => {
@@ -72,13 +74,9 @@ pub(super) async fn at_rate(
     }
 }
 
-fn source(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<Source>().map(|from| from.0.ip())
-}
-
-fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Identity, ApiError> {
-    let auth = shared.auth.load();
-    own_page(headers, shared.loopback && auth.is_open(), &shared.origins.load())?;
+fn identify(shared: &Shared, request: &Request) -> Result<Identity, ApiError> {
+    let (auth, headers) = (shared.auth.load(), request.headers());
+    trusted(shared, request)?;
     auth.identify(bearer(headers), unix_secs()).map_err(|error| {
         ApiError::Unauthorized(match error {
             AuthError::Missing | AuthError::Unknown => {
@@ -124,14 +122,34 @@ pub(super) const fn require(may: bool) -> Result<(), ApiError> {
     if may { Ok(()) } else { Err(ApiError::Forbidden("that is not for your role")) }
 }
 
+/// Whether a request may be looked at: by where it comes from, and by the page that sends it.
+pub(crate) fn trusted(shared: &Shared, request: &Request) -> Result<(), ApiError> {
+    let open = shared.loopback && shared.auth.load().is_open();
+    if open {
+        from_here(source(request.extensions()))?;
+    }
+    own_page(request.headers(), open, &shared.origins.load())
+}
+
+/// Who asks for no credentials trusts this machine alone. Our own listener is not reached from
+/// others then; that of an application may be.
+fn from_here(source: Option<IpAddr>) -> Result<(), ApiError> {
+    match source {
+        Some(address) if address.is_loopback() => Ok(()),
+        Some(_) => Err(ApiError::Forbidden(
+            "other machines must show credentials: set server.token or [auth]",
+        )),
+        None => Err(ApiError::Forbidden(
+            "set server.token or [auth], or serve the application with the addresses of its \
+             connections (into_make_service_with_connect_info)",
+        )),
+    }
+}
+
 /// A server trusts this machine, but not every web page that a browser on it shows: those come with
 /// a foreign origin, or under a foreign name that was made to lead here. `open` is one that listens
 /// on this machine only and asks nobody for anything.
-pub(crate) fn own_page(
-    headers: &HeaderMap,
-    open: bool,
-    origins: &[String],
-) -> Result<(), ApiError> {
+fn own_page(headers: &HeaderMap, open: bool, origins: &[String]) -> Result<(), ApiError> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let host = text(HOST).unwrap_or_default();
     if open && !is_local(host) {
@@ -207,6 +225,17 @@ mod tests {
         assert!(own_page(&headers(host, Some("null")), true).is_err());
         assert!(own_page(&headers("example.org:7180", None), true).is_err());
         assert!(own_page(&headers("example.org:7180", None), false).is_ok());
+    }
+
+    #[test]
+    fn without_credentials_only_this_machine_is_trusted() {
+        for here in ["127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(from_here(Some(here.parse().unwrap())).is_ok(), "{here}");
+        }
+        for there in ["10.0.0.1", "192.0.2.1", "2001:db8::1", "0.0.0.0"] {
+            assert!(from_here(Some(there.parse().unwrap())).is_err(), "{there}");
+        }
+        assert!(from_here(None).is_err());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! From a request to a session: the upgrade to a WebSocket, and the greeting.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -31,9 +31,9 @@ use super::greet::{Greeted, Owner};
 use super::hub::{Hub, unix_ms};
 use super::peer::text;
 use super::presence::Present;
-use crate::accept::From as Source;
+use crate::accept::source;
 use crate::api::error::ApiError;
-use crate::api::guard::own_page;
+use crate::api::guard::trusted;
 use crate::state::Shared;
 
 /// Bytes read at once. Small: an idle connection keeps it.
@@ -66,15 +66,15 @@ fn admit(
     shared: &Shared,
     request: &mut Request,
 ) -> Result<(Entry, OnUpgrade, HeaderValue), ApiError> {
-    let headers = request.headers();
-    let is_open = shared.loopback && shared.auth.load().is_open();
-    own_page(headers, is_open, &shared.origins.load())?;
-    let key = handshake(headers)?;
+    trusted(shared, request)?;
+    let key = handshake(request.headers())?;
     if shared.hub.is_draining() {
         return Err(ApiError::Overloaded);
     }
     let limits = shared.hub.limits();
-    let counted = shared.addresses.enter(source(request), limits.per_address_max);
+    // An application that does not say so has one address for all.
+    let from = source(request.extensions()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let counted = shared.addresses.enter(from, limits.per_address_max);
     let counted = counted.ok_or_else(|| {
         ApiError::TooMany("there are as many connections from this address as may be".into(), 10)
     })?;
@@ -85,14 +85,6 @@ fn admit(
         hyper::upgrade::on(request),
         key,
     ))
-}
-
-/// Where a request comes from. An application that does not say so has one address for all.
-fn source(request: &Request) -> IpAddr {
-    let extensions = request.extensions();
-    let own = extensions.get::<Source>().map(|from| from.0);
-    let given = extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0);
-    own.or(given).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |from| from.ip())
 }
 
 /// The key of a handshake by RFC 6455 that asks for our protocol.

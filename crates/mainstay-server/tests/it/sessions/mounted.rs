@@ -47,3 +47,26 @@ async fn an_application_mounts_sessions_beside_its_own_pages() {
     assert_eq!(ended.await.unwrap(), Ended::InGoodOrder);
     serving.abort();
 }
+
+#[tokio::test]
+async fn an_application_that_hides_where_requests_come_from_must_ask_for_credentials() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let serve = async |text: &str| {
+        let (mount, routes) = Mount::new(&config(text), Arc::new(Shout)).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        // No addresses of connections.
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        (mount, address)
+    };
+    let (_open, address) = serve("").await;
+    let url = format!("http://{address}/api/v1/sessions");
+    let refused = reqwest::get(&url).await.unwrap();
+    assert_eq!(refused.status().as_u16(), 403);
+    assert!(refused.text().await.unwrap().contains("into_make_service_with_connect_info"));
+    assert!(RawClient::open_with(&address, &[]).await.is_err());
+    let (_asking, address) = serve("[server]\ntoken = \"0123456789-token\"\n").await;
+    let url = format!("http://{address}/api/v1/sessions");
+    let asked = reqwest::Client::new().get(&url).bearer_auth("0123456789-token");
+    assert_eq!(asked.send().await.unwrap().status().as_u16(), 200);
+}

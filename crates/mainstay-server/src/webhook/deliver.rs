@@ -1,20 +1,23 @@
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use mainstay::clock;
+use mainstay::core::policy::backoff::{Backoff, BackoffConfig};
+use mainstay::core::policy::outcome::Outcome;
 use mainstay::core::policy::preset::PolicyConfig;
-use mainstay::http::{Client, RequestError};
+use mainstay::core::policy::pressure::Pressure;
+use mainstay::http::{Client, RequestError, status_outcome};
 use mainstay_store::{Change, KeyValue, Position, Store, StoreError};
-use reqwest::StatusCode;
+use reqwest::Response;
 use tokio::time::{Instant, sleep};
 
 use super::batch::{self, Batch};
 use super::{CURSORS, DEAD, DEAD_MAX, Hook};
 use crate::session::{Hub, unix_ms};
 
-/// How long it waits after the retries of one batch were of no use; twice as long each time.
+/// How long it waits when the history cannot be read.
 const PAUSE: Duration = Duration::from_secs(5);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// The longest time of one request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
@@ -76,7 +79,7 @@ pub(super) async fn run(hook: Arc<Hook>, hub: Arc<Hub>) {
 /// kept aside.
 async fn tell(hook: &Hook, hub: &Hub, client: &Client, batch: &Batch) -> usize {
     let began = Instant::now();
-    let mut pause = PAUSE;
+    let (backoff, mut attempt, mut before) = (between(), 0, Duration::ZERO);
     let why = loop {
         match send(hook, client, batch).await {
             Told::Yes => return batch.events,
@@ -84,11 +87,13 @@ async fn tell(hook: &Hook, hub: &Hub, client: &Client, batch: &Batch) -> usize {
             Told::NotNow(why) => {
                 hook.failed(why.clone());
                 tracing::warn!(webhook = hook.spec.name, why, "a batch of events was not told yet");
+                attempt += 1;
+                let pause = backoff.delay(attempt, before, Pressure::default(), clock::draw());
                 if began.elapsed() + pause > hook.spec.give_up_after {
                     break why;
                 }
                 sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                before = pause;
             }
         }
     };
@@ -118,21 +123,27 @@ async fn send(hook: &Hook, client: &Client, batch: &Batch) -> Told {
         Err(error) => return Told::Refused(error.without_url().to_string()),
     };
     match client.execute(request).await {
-        Ok(answer) => judge(answer.status()),
+        Ok(answer) => judge(&answer),
         Err(RequestError::Failed(error)) => Told::NotNow(deepest(&error)),
         Err(error) => Told::NotNow(error.to_string()),
     }
 }
 
-fn judge(status: StatusCode) -> Told {
+/// What the answer means, by the table of the library.
+fn judge(answer: &Response) -> Told {
+    let (status, now) = (answer.status(), SystemTime::now());
     let what = format!("it answered {status}");
-    match status.as_u16() {
-        200..300 => Told::Yes,
-        // Too early, too much, too slow: later.
-        408 | 425 | 429 => Told::NotNow(what),
-        // Gone for good, says Standard Webhooks; and what is wrong with us stays wrong.
-        400..500 => Told::Refused(what),
-        _ => Told::NotNow(what),
+    match status_outcome(status, answer.headers(), now) {
+        // A redirect is not followed: the address in the configuration is the one that was meant.
+        Outcome::Success if status.is_success() => Told::Yes,
+        Outcome::Success | Outcome::Refused | Outcome::Permanent | Outcome::Mistake => {
+            Told::Refused(what)
+        }
+        Outcome::Transient { .. }
+        | Outcome::Elsewhere
+        | Outcome::Throttled { .. }
+        | Outcome::Rejected { .. }
+        | Outcome::Abandoned => Told::NotNow(what),
     }
 }
 
@@ -249,4 +260,14 @@ fn policy() -> PolicyConfig {
     policy.call.attempts = 3;
     policy.call.attempt_timeout = Some(REQUEST_WITHIN);
     policy
+}
+
+/// The longer waits, when those attempts were of no use.
+fn between() -> Backoff {
+    let config = BackoffConfig {
+        base: Duration::from_secs(10),
+        cap: Duration::from_secs(600),
+        ..BackoffConfig::default()
+    };
+    Backoff::new(&config).expect("a configuration that makes sense")
 }

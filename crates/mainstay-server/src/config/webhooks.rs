@@ -13,6 +13,7 @@ use super::problem::Problems;
 use super::secret::Secret;
 use crate::webhook::{EVENT_NAMES, WebhookSpec};
 
+const DAY: Duration = Duration::from_secs(86_400);
 /// The most webhooks a file may name.
 const WEBHOOKS_MAX: usize = 64;
 
@@ -80,6 +81,15 @@ fn one(
     if !(1..=1000).contains(&batch_max) {
         at.refuse("batch_max", format!("is {batch_max}, allowed: 1 to 1000"), problems);
     }
+    let batch_within = section.batch_within.unwrap_or(Duration::from_secs(1));
+    if batch_within > Duration::from_secs(60) {
+        at.refuse("batch_within", "is too long, allowed: 0 to \"1m\"".into(), problems);
+    }
+    let give_up_after = section.give_up_after.unwrap_or(DAY);
+    if !(Duration::from_secs(1)..=30 * DAY).contains(&give_up_after) {
+        let allowed = "allowed: \"1s\" to \"720h\" (30 days)";
+        at.refuse("give_up_after", format!("makes no sense, {allowed}"), problems);
+    }
     let secret = at.variable("secret_env", &section.secret_env, environment, problems)?;
     let Ok(secret) = secret.expose().parse() else {
         let message = "names a variable whose value is not shown, allowed in it: `whsec_` and 24 \
@@ -93,7 +103,7 @@ fn one(
         secret,
         events: section.events.clone(),
         batch_max,
-        batch_within: section.batch_within.unwrap_or(Duration::from_secs(1)),
-        give_up_after: section.give_up_after.unwrap_or(Duration::from_secs(24 * 3600)),
+        batch_within,
+        give_up_after,
     })
 }

@@ -1,15 +1,21 @@
 //! `docs/defaults.md` says what the code does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mainstay_server::config::ApiConfig;
+use mainstay_server::config::Environment;
+use mainstay_server::core::config::duration;
 use mainstay_server::session::{LimitsConfig, Messages, RetryConfig};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::running::config_in;
+
 type Defaults = BTreeMap<String, String>;
 
-const OURS: [&str; 4] = ["api.", "sessions.limits.", "sessions.retry.", "sessions.messages"];
+const OURS: [&str; 6] =
+    ["webhook.", "auth.", "api.", "sessions.limits.", "sessions.retry.", "sessions.messages"];
 
 #[test]
 fn the_page_of_defaults_says_what_the_server_does() {
@@ -28,7 +34,29 @@ fn the_page_of_defaults_says_what_the_server_does() {
     enter(&mut code, "sessions.retry", &RetryConfig::default());
     let messages = serde_json::to_value(Messages::default()).unwrap();
     code.insert("sessions.messages".into(), messages.as_str().unwrap().into());
+    enter_sections(&mut code);
     assert_eq!(page, code);
+}
+
+/// What sections start with that say no more than they must.
+fn enter_sections(code: &mut Defaults) {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let environment =
+        Environment::from([("HOOK".into(), secret.into()), ("JWT".into(), "x".repeat(32))]);
+    let text = "[auth.jwt]\nsecret_env = \"JWT\"\n\
+                [[webhook]]\nname = \"a\"\nurl = \"http://127.0.0.1\"\nsecret_env = \"HOOK\"\n";
+    let config = config_in(text, &environment);
+    let hook = &config.webhooks[0];
+    let leeway = Duration::from_secs(config.auth.jwt.leeway_secs);
+    for (path, value) in [
+        ("webhook.batch_max", hook.batch_max.to_string()),
+        ("webhook.batch_within", duration::text(hook.batch_within)),
+        ("webhook.give_up_after", duration::text(hook.give_up_after)),
+        ("auth.anonymous_clients", config.auth.anonymous_clients.to_string()),
+        ("auth.jwt.leeway", duration::text(leeway)),
+    ] {
+        code.insert(path.into(), value);
+    }
 }
 
 fn enter(code: &mut Defaults, path: &str, config: &impl Serialize) {
@@ -49,7 +77,7 @@ fn limits_that_make_no_sense_name_their_field() {
         (ApiConfig { failures: 0, ..usual }, "failures"),
         (ApiConfig { failures_burst: 0, ..usual }, "failures_burst"),
         (ApiConfig { audit_max: 0, ..usual }, "audit_max"),
-        (ApiConfig { audit_age: std::time::Duration::ZERO, ..usual }, "audit_age"),
+        (ApiConfig { audit_age: Duration::ZERO, ..usual }, "audit_age"),
     ];
     for (config, field) in wrong {
         assert_eq!(config.check().unwrap_err().field, field);

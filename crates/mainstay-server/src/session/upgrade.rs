@@ -14,10 +14,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use mainstay::clock;
 use mainstay::core::policy::rate::{RateConfig, RateLimit};
 use mainstay::core::session::status::LossReason;
 use mainstay_registry::Beats;
-use mainstay_wire::{Bye, CloseCode, Decoded, Frame, Hello, SUBPROTOCOL, decode};
+use mainstay_wire::{Bye, CloseCode, Decoded, Frame, Hello, Retry, SUBPROTOCOL, decode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -48,7 +49,7 @@ type Talk = Connection<TokioIo<Upgraded>>;
 pub(crate) async fn connect(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
     match admit(&shared, &mut request) {
         Ok((entry, upgrade, key)) => {
-            tokio::spawn(serve(shared.hub.clone(), entry, upgrade));
+            tokio::spawn(serve(shared, entry, upgrade));
             switching(&key)
         }
         Err(error) => error.into_response(),
@@ -60,6 +61,7 @@ struct Entry {
     pending: OwnedSemaphorePermit,
     counted: Counted,
     present: Present,
+    from: IpAddr,
 }
 
 fn admit(
@@ -81,7 +83,7 @@ fn admit(
     let pending = shared.pending.clone().try_acquire_owned();
     let pending = pending.map_err(|_| ApiError::Overloaded)?;
     Ok((
-        Entry { pending, counted, present: shared.hub.presence.enter() },
+        Entry { pending, counted, present: shared.hub.presence.enter(), from },
         hyper::upgrade::on(request),
         key,
     ))
@@ -117,21 +119,22 @@ fn switching(key: &HeaderValue) -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn serve(hub: Arc<Hub>, entry: Entry, upgrade: OnUpgrade) {
-    let Entry { pending, counted, present } = entry;
+async fn serve(shared: Arc<Shared>, entry: Entry, upgrade: OnUpgrade) {
+    let Entry { pending, counted, present, from } = entry;
     // What greeting takes is given back before the long wait begins, and so is what the end takes
     // asked for only then.
-    let connection = Box::pin(open(&hub, upgrade)).await;
+    let connection = Box::pin(open(&shared, from, upgrade)).await;
     drop(pending);
     if let Some(mut connection) = connection {
         let end = connection.run().await;
-        Box::pin(finish(&hub, connection, end)).await;
+        Box::pin(finish(&shared.hub, connection, end)).await;
     }
     drop((counted, present));
 }
 
 /// A connection whose client has said who it is, and was welcomed.
-async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<Box<Talk>> {
+async fn open(shared: &Shared, from: IpAddr, upgrade: OnUpgrade) -> Option<Box<Talk>> {
+    let hub = &shared.hub;
     let within = hub.limits().hello_within;
     let upgraded = timeout(within, upgrade).await.ok()?.ok()?;
     let frame_max = hub.limits().frame_max;
@@ -144,7 +147,7 @@ async fn open(hub: &Arc<Hub>, upgrade: OnUpgrade) -> Option<Box<Talk>> {
     let io = TokioIo::new(upgraded);
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let greeted = match timeout(within, hear(&mut socket, frame_max)).await {
-        Ok(Some(Ok(hello))) => welcome(hub, &hello).await,
+        Ok(Some(Ok(hello))) => welcome(shared, from, &hello).await,
         Ok(Some(Err(code))) => Err(hub.bye(code)),
         Ok(None) => return None,
         Err(_) => Err(Bye { reason: "no hello came".into(), ..hub.bye(CloseCode::NO_PONG) }),
@@ -183,11 +186,23 @@ async fn hear(socket: &mut Socket, frame_max: usize) -> Option<Result<Hello, Clo
     }
 }
 
-async fn welcome(hub: &Arc<Hub>, hello: &Hello) -> Result<Greeted, Bye> {
+async fn welcome(shared: &Shared, from: IpAddr, hello: &Hello) -> Result<Greeted, Bye> {
+    let hub = &shared.hub;
     let shown = hello.auth.as_ref().map(mainstay_wire::Secret::expose);
     let who = hub.auth.load().identify(shown, unix_ms() / 1000);
-    let who =
-        who.map_err(|why| Bye { reason: why.to_string(), ..hub.bye(CloseCode::UNAUTHORISED) })?;
+    let who = who.map_err(|why| {
+        let failures = &shared.rates.load().failures;
+        match shown.map(|_| failures.admit(clock::now(), from)) {
+            Some(Err(seconds)) => {
+                let retry = Some(Retry { after_ms: u64::from(seconds) * 1000, jitter_ms: 5_000 });
+                let reason = "too many wrong credentials come from this address".into();
+                Bye { reason, retry, ..hub.bye(CloseCode::RATE_LIMITED) }
+            }
+            Some(Ok(())) | None => {
+                Bye { reason: why.to_string(), ..hub.bye(CloseCode::UNAUTHORISED) }
+            }
+        }
+    })?;
     hub.greet(hello, &Owner::from(&who), Beats::Server).await
 }
 

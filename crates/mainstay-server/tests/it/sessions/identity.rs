@@ -68,6 +68,21 @@ async fn whoever_shows_nothing_that_holds_is_turned_away() {
 }
 
 #[tokio::test]
+async fn an_address_that_keeps_guessing_is_told_to_wait_and_good_credentials_are_not() {
+    let running = serve().await;
+    let mut codes = Vec::new();
+    for guess in 0..40 {
+        let last = RawClient::refused(&running.address, hello_with(&format!("msk_{guess}"))).await;
+        codes.push(last.code());
+        if last.code() == 4105 {
+            assert!(last.bye.unwrap().retry.unwrap().after_ms > 0);
+        }
+    }
+    assert_eq!((codes.first(), codes.last()), (Some(&4201), Some(&4105)));
+    let _good = RawClient::welcomed(&running.address, hello_with("msk_till")).await;
+}
+
+#[tokio::test]
 async fn a_session_goes_on_for_its_owner_alone() {
     let running = serve().await;
     let (first, welcome) = RawClient::welcomed(&running.address, hello_with("msk_till")).await;

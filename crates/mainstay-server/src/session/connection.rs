@@ -381,3 +381,67 @@ fn broken(error: &Error) -> End {
         _ => End::Lost,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::SinkExt as _;
+    use mainstay_registry::Beats;
+    use mainstay_store::{MemoryStore, StoreConfig};
+    use mainstay_wire::{Client, Hello, Resume};
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::super::config::{Messages, SessionsConfig};
+    use super::super::greet::{Greeted, Owner};
+    use super::super::standalone::Standalone;
+    use super::*;
+
+    fn hub() -> Arc<Hub> {
+        let (config, store) = (SessionsConfig::default(), Arc::new(MemoryStore::new()));
+        let handler = Arc::new(Standalone::new(Messages::Tell));
+        let hub = Hub::open(&config, store, &StoreConfig::default(), Arc::default(), handler);
+        Arc::new(hub.unwrap())
+    }
+
+    async fn greet(hub: &Hub, resume: Option<Resume>) -> Greeted {
+        let client = Client { kind: "test".into(), version: "1".into() };
+        let hello = Hello { auth: None, client, meta: None, resume, capabilities: Vec::new() };
+        let owner = Owner { user: None, organisation: "default".into(), expires_at: None };
+        hub.greet(&hello, &owner, Beats::Server).await.unwrap()
+    }
+
+    /// A connection with its client's end.
+    async fn connection(
+        hub: &Arc<Hub>,
+        greeted: Greeted,
+    ) -> (Connection<DuplexStream>, WebSocketStream<DuplexStream>) {
+        let (server, client) = tokio::io::duplex(4096);
+        let socket = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let Greeted { session, key, .. } = greeted;
+        (Connection::new(socket, hub.clone(), session, key, None, None), client)
+    }
+
+    /// The old client spoke before the takeover, and is read after it.
+    #[tokio::test]
+    async fn a_connection_that_was_overtaken_says_nothing_for_the_session() {
+        for said in [
+            r#"{"t":"bye","code":1000,"reason":"late"}"#,
+            r#"{"t":"suspend"}"#,
+            r#"{"t":"meta","meta":{"late":true}}"#,
+            r#"{"t":"auth","auth":"another"}"#,
+        ] {
+            let hub = hub();
+            let first = greet(&hub, None).await;
+            let token = first.welcome.token.clone();
+            let received = first.welcome.received;
+            let (mut old, mut client) = connection(&hub, first).await;
+            client.send(Item::text(said)).await.unwrap();
+            let second = greet(&hub, Some(Resume { token, received })).await;
+            assert!(second.welcome.resumed);
+            assert!(matches!(old.run().await, End::Overtaken), "{said}");
+            let record = hub.record(second.key.session()).unwrap();
+            assert!(record.ended.is_none() && record.metadata.is_empty(), "{said}: {record:?}");
+        }
+    }
+}

@@ -208,23 +208,6 @@ async fn a_later_connection_takes_over_and_older_tokens_do_not_fight_it() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_overtaken_cannot_end_the_session() {
-    let running = start("").await;
-    let (mut first, one) = RawClient::welcomed(&running.address, hello()).await;
-    let said = first.send(Message::text(r#"{"t":"bye","code":1000,"reason":"late"}"#));
-    let taken = RawClient::welcomed(&running.address, resuming(&one, 0));
-    // Whichever comes first: the session is over, or the goodbye is of the past.
-    let ((), (mut second, two)) = tokio::join!(said, taken);
-    if two.resumed {
-        second.send(Message::text(r#"{"t":"ping","n":1,"ts":1}"#)).await;
-        assert!(matches!(second.hear().await, Some(Frame::Pong(_))));
-        assert_eq!(running.handle.record(id(&two)).unwrap().status, Status::Connected);
-    } else {
-        assert_ne!(two.session, one.session);
-    }
-}
-
-#[tokio::test]
 async fn a_client_that_missed_its_welcome_comes_back_with_the_token_before() {
     let running = start("").await;
     let (first, one) = RawClient::welcomed(&running.address, hello()).await;

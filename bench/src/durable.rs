@@ -220,6 +220,8 @@ fn restart_million() -> Measured {
     let store = RedbStore::open(folder.path(), &StoreConfig::default()).expect("it was closed");
     let opened = start.elapsed();
     let registry = registry(WALL + 60_000);
+    registry
+        .make_room(usize::try_from(store.stats().expect("it can be read").sessions).unwrap_or(0));
     let restored = store
         .sessions(&mut |record| assert!(registry.restore(Instant::from_nanos(1), record)))
         .expect("it can be read");

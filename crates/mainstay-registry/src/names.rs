@@ -19,6 +19,12 @@ struct Entry {
 }
 
 impl Names {
+    /// Room for so many names more.
+    pub(crate) fn reserve(&mut self, names: usize) {
+        self.numbers.reserve(names);
+        self.entries.reserve_exact(names);
+    }
+
     /// The number of `name`, held by one session more.
     pub(crate) fn hold(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {

@@ -258,12 +258,32 @@ impl Registry {
         self.with(session.shard(), |shard| shard.expect_back(now, bits, session, expectation))
     }
 
+    /// Room for so many sessions more: call it before many are restored.
+    pub fn make_room(&self, sessions: usize) {
+        for shard in 0..SHARDS {
+            // A sixteenth more, because users are not spread evenly.
+            let share = sessions.div_ceil(SHARDS);
+            self.with(shard, |shard| shard.make_room(share + share / 16));
+        }
+    }
+
     /// A session from the store, after a restart: it has its full grace from now on. `false`: it is
     /// over, or known already.
+    ///
+    /// That it lost its connection is in its history with what happens to it next, or when
+    /// [`tell_restored`](Self::tell_restored) comes to it: a start does not wait until a million
+    /// rows are written again.
     ///
     /// The history goes on after everything that is restored, even when the clock was set back.
     pub fn restore(&self, now: Instant, record: Record) -> bool {
         self.with(record.session.shard(), |shard| shard.restore(now, &record))
+    }
+
+    /// Tells of about `most` restored sessions that they lost their connection with the restart, the
+    /// same number in every shard; answers how many are left. Call it until that is none.
+    pub fn tell_restored(&self, now: Instant, most: usize) -> usize {
+        let share = most.div_ceil(SHARDS);
+        (0..SHARDS).map(|shard| self.with(shard, |shard| shard.tell_restored(now, share))).sum()
     }
 
     /// The history goes on after this event, the last one in the store: call it before anything is

@@ -1,6 +1,6 @@
 //! One part of the registry, by itself: pure, and behind one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Shard {
     ended: VecDeque<u32>,
     /// Sessions that end as soon as the store has them.
     doomed: HashMap<u32, EndReason>,
+    /// Restored sessions that lost their connection, which the history does not say yet.
+    untold: BTreeSet<u32>,
     last_event: EventId,
     /// Sessions of all shards that are not over.
     live: Arc<AtomicU32>,
@@ -104,6 +106,7 @@ impl Shard {
             expected: HashMap::new(),
             ended: VecDeque::new(),
             doomed: HashMap::new(),
+            untold: BTreeSet::new(),
             last_event: EventId { unix_ms: 0, nr: 0 },
             live,
             effects: Vec::new(),
@@ -160,6 +163,15 @@ impl Shard {
         (self.hot.len() < 1 << 24).then(|| self.add_slot())
     }
 
+    /// Room for so many sessions more, so that the columns do not grow step by step.
+    pub(crate) fn make_room(&mut self, sessions: usize) {
+        self.hot.reserve_exact(sessions);
+        self.warm.reserve_exact(sessions);
+        self.cold.reserve_exact(sessions);
+        self.deadline.reserve_exact(sessions);
+        self.users.reserve(sessions);
+    }
+
     fn add_slot(&mut self) -> usize {
         let slot = self.hot.len();
         if slot == self.hot.capacity() {
@@ -189,6 +201,7 @@ impl Shard {
         self.watched.remove(&place);
         self.expected.remove(&place);
         self.doomed.remove(&place);
+        self.untold.remove(&place);
         if cold.user > 0 {
             self.users.leave(cold.user - 1, place);
             self.users.release(cold.user - 1);
@@ -262,6 +275,7 @@ impl Shard {
 
     /// Adds to the history of a session what another event follows at once, which brings the row.
     fn tell_first(&mut self, now: Instant, slot: usize, kind: EventKind) {
+        self.tell_loss(now, slot);
         let event = self.event(now, slot, kind);
         self.effects.push(Effect::Store {
             session: event.session,
@@ -274,6 +288,7 @@ impl Shard {
 
     /// Adds to the history of a session, together with what the session is now.
     fn tell(&mut self, now: Instant, slot: usize, kind: EventKind) {
+        self.tell_loss(now, slot);
         let event = self.event(now, slot, kind);
         let record = Some(Box::new(self.record(slot)));
         let (session, generation) = (event.session, event.generation);

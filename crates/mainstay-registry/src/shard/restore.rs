@@ -57,10 +57,29 @@ impl Shard {
             // It is as its row says, but for its grace, which each restart gives anew.
             Status::Suspended => {}
             Status::Connected | Status::Reconnecting | Status::Disconnected | Status::Failed => {
-                self.tell(now, slot, EventKind::Suspended { reason: LossReason::Restarted });
+                self.untold.insert(number(slot));
             }
         }
         true
+    }
+
+    /// Tells of up to `most` restored sessions that they lost their connection; answers how many are
+    /// left.
+    pub(crate) fn tell_restored(&mut self, now: Instant, most: usize) -> usize {
+        for _ in 0..most {
+            let Some(slot) = self.untold.pop_first() else { break };
+            let reason = LossReason::Restarted;
+            self.tell(now, slot as usize, EventKind::Suspended { reason });
+        }
+        self.untold.len()
+    }
+
+    /// A restored session's loss comes before whatever happens to it next.
+    pub(super) fn tell_loss(&mut self, now: Instant, slot: usize) {
+        if !self.untold.is_empty() && self.untold.remove(&number(slot)) {
+            let reason = LossReason::Restarted;
+            self.tell_first(now, slot, EventKind::Suspended { reason });
+        }
     }
 
     fn cold_of(&mut self, now: Instant, record: &Record) -> Cold {

@@ -2,9 +2,13 @@
 
 use mainstay_core::session::status::{EndReason, LossReason, Status};
 use mainstay_core::time::Instant;
-use mainstay_registry::{Beats, Effect, EventId, EventKind, Origin, Refusal, RegistryConfig};
+use mainstay_registry::{
+    Beats, Effect, EventId, EventKind, Origin, Refusal, RegistryConfig, SHARDS,
+};
 
 use crate::world::{SECOND, WALL, World};
+
+const LOST: EventKind = EventKind::Suspended { reason: LossReason::Restarted };
 
 /// A server that starts again with the rows of the one before, its calendar set to `unix_ms`.
 fn restarted(before: &mut World, unix_ms: u64) -> World {
@@ -32,7 +36,9 @@ fn sessions_survive_a_restart_with_their_full_grace() {
     assert!(record.expires_at.unwrap().abs_diff(WALL + 3_720_000) <= 17);
     assert_eq!(record.registered_at, WALL);
     assert_eq!((record.connected_at, record.last_heartbeat), (WALL, WALL));
-    assert_eq!(after.events(), [EventKind::Suspended { reason: LossReason::Restarted }]);
+    assert_eq!(after.events(), [], "a start waits for no rows");
+    assert_eq!(after.registry.tell_restored(after.now, 64), 0);
+    assert_eq!(after.events(), [LOST]);
     assert_eq!(after.registry.counts().live(), 1);
     let next = after.resume(key.session(), 1).unwrap();
     assert_eq!(next.generation(), 2);
@@ -78,6 +84,7 @@ fn the_history_goes_on_after_the_last_event_of_the_store() {
     let mut after = World::at(&RegistryConfig::default(), origin);
     after.registry.go_on_after(last);
     assert!(after.registry.restore(after.now, before.rows[&key.session()].clone()));
+    after.registry.tell_restored(after.now, 64);
     let told = ids(&after.drain());
     assert!(told.len() == 1 && told[0] > last, "{told:?} {last:?}");
 }
@@ -87,6 +94,46 @@ fn ids(effects: &[Effect]) -> Vec<EventId> {
         if let Effect::Store { event: Some(event), .. } = effect { Some(event.id) } else { None }
     };
     effects.iter().filter_map(id).collect()
+}
+
+#[test]
+fn what_happens_to_a_restored_session_comes_after_its_loss() {
+    let mut before = World::new();
+    let [back, kicked, changed, waits] = [(); 4].map(|()| before.socket().session());
+    let mut after = restarted(&mut before, WALL + 10_000);
+    let now = after.now;
+    assert!(after.registry.end(now, kicked, EndReason::Kicked));
+    assert!(after.registry.set_metadata(now, changed, "{}".into()));
+    after.resume(back, 1).unwrap();
+    assert_eq!(after.registry.tell_restored(now, SHARDS), 0, "one was left");
+    assert_eq!(after.registry.tell_restored(now, SHARDS), 0);
+    let effects = after.drain();
+    let events = effects.iter().filter_map(|effect| {
+        if let Effect::Store { event: Some(event), .. } = effect { Some(event) } else { None }
+    });
+    let mut of = std::collections::BTreeMap::<_, Vec<_>>::new();
+    for event in events {
+        of.entry(event.session).or_default().push((event.seq, event.kind));
+    }
+    assert_eq!(of[&back], [(2, LOST), (3, EventKind::Resumed { replay: true })]);
+    assert_eq!(of[&kicked], [(2, LOST), (3, EventKind::Gone { reason: EndReason::Kicked })]);
+    assert_eq!(of[&changed], [(2, LOST), (3, EventKind::MetadataChanged)]);
+    assert_eq!(of[&waits], [(2, LOST)]);
+}
+
+#[test]
+fn so_many_are_told_at_a_time_and_a_rest_stays() {
+    let mut before = World::new();
+    for nr in 0..1_000 {
+        before.connect(Some(&format!("user-{nr}")), Beats::Server);
+    }
+    let mut after = restarted(&mut before, WALL + 10_000);
+    let left = after.registry.tell_restored(after.now, SHARDS);
+    let told = after.events().len();
+    assert!((1..=SHARDS).contains(&told), "{told}");
+    assert_eq!(left, 1_000 - told);
+    assert_eq!(after.registry.tell_restored(after.now, 64_000), 0);
+    assert_eq!(after.events().len(), left);
 }
 
 #[test]

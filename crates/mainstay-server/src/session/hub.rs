@@ -22,7 +22,7 @@ use super::metadata;
 use super::peer::Peer;
 use super::peers::Peers;
 use super::presence::Presence;
-use super::restore::restore;
+use super::restore;
 use super::token::TokenKey;
 use crate::auth::Auth;
 
@@ -79,9 +79,12 @@ impl Hub {
         let origin = Origin { now, unix_ms: unix_ms() };
         let registry = Registry::new(&config.registry, origin).map_err(SessionsError::Config)?;
         let writer = Writer::start(store.clone(), store_config)?;
-        restore(&registry, &*store, &writer, now)?;
+        restore::restore(&registry, &*store, &writer, now)?;
         let tokens = TokenKey::new(&secret(&*store, &writer)?);
         let journal = Journal::new(store, writer);
+        // A few restored sessions are in the history before anybody can ask.
+        restore::tell(&registry, &journal.writer, now);
+        journal.take_all_down(&registry).for_each(drop);
         Ok(Self {
             registry,
             journal,

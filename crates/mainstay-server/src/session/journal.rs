@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mainstay_registry::{Effect, Event, EventKind, Registry, SessionId};
+use mainstay_registry::{Effect, Event, EventKind, Registry, SHARDS, SessionId};
 use mainstay_store::{Change, Refused, Store, StoreError, Ticket, Writer};
 use tokio::sync::{mpsc, watch};
 
@@ -119,6 +119,13 @@ impl Journal {
         registry.drain(shard, &mut effects);
         let (rest, stored) = self.take_down(&mut effects, Failing::Kept);
         (done, rest, stored)
+    }
+
+    /// Takes down what waits, one shard after the other. Answers what is left to do about each.
+    pub(super) fn take_all_down(&self, registry: &Registry) -> impl Iterator<Item = Rest> {
+        let pending = registry.pending();
+        let shards = (0..SHARDS).filter(move |shard| pending & (1 << shard) != 0);
+        shards.map(|shard| self.write(registry, shard, |_| ()).1)
     }
 
     /// Lets a session in: the same, where the session and so the shard is known only afterwards, and

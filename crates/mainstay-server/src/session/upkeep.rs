@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::greet::millis;
 use super::hub::{Hub, unix_ms};
 use super::journal::Written;
+use super::restore;
 
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(200);
@@ -36,6 +37,7 @@ impl Upkeep {
     pub(crate) fn start(hub: &Arc<Hub>) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(every(SWEEP, hub.clone(), Hub::sweep));
+        tasks.spawn(tell_restored(hub.clone()));
         tasks.spawn(every(CHECKPOINT, hub.clone(), Hub::checkpoint));
         tasks.spawn(every(TRY_AGAIN, hub.clone(), |hub| hub.journal.try_again(&hub.registry)));
         tasks.spawn(every(RETAIN, hub.clone(), |hub| hub.journal.writer.retain(unix_ms())));
@@ -60,6 +62,19 @@ async fn every(period: Duration, hub: Arc<Hub>, act: impl Fn(&Hub) + Send) {
     loop {
         ticks.tick().await;
         act(&hub);
+    }
+}
+
+/// Tells the history of sessions that lost their connection with a restart, some with each sweep;
+/// the sweep after it takes down what this leaves.
+async fn tell_restored(hub: Arc<Hub>) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if !restore::tell(&hub.registry, &hub.journal.writer, clock::now()) {
+            return;
+        }
     }
 }
 
@@ -114,9 +129,7 @@ impl Hub {
     pub(super) fn sweep(&self) {
         let (now, bits) = (clock::now(), clock::draw());
         let _report = self.registry.sweep(now, bits);
-        let pending = self.registry.pending();
-        for shard in (0..SHARDS).filter(|shard| pending & (1 << shard) != 0) {
-            let ((), rest, _stored) = self.journal.write(&self.registry, shard, |_| ());
+        for rest in self.journal.take_all_down(&self.registry) {
             self.perform(rest);
         }
     }

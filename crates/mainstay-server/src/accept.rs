@@ -61,9 +61,10 @@ impl Served {
 pub(crate) async fn run(
     listener: TcpListener,
     shared: &Arc<Shared>,
+    product: Option<Router>,
     stop: impl Future<Output = ()>,
 ) -> Served {
-    let router = api::router(shared.clone());
+    let router = api::router(shared.clone(), product);
     let (serving, served) = mpsc::channel(1);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = pin!(stop);

@@ -32,6 +32,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
 use crate::metrics;
+use crate::product;
 use crate::state::Shared;
 use error::ApiError;
 use routes::Who::{Admins, Anybody, Clients, Operators};
@@ -43,10 +44,12 @@ const BODY_MAX: usize = 2 << 20;
 const STREAM: &str = "text/event-stream";
 const JSON: &str = "application/json";
 
-/// Everything the server answers.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+/// Everything the server answers, with what is built on top.
+pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
     let guarded = from_fn_with_state(shared.clone(), guard::allowed);
+    let product = product.map(|routes| product::guarded(routes, &shared));
     let (router, lines) = build(shared);
+    let router = router.merge(product.unwrap_or_default());
     let nothing = format!("there is: {lines}");
     let wrong = nothing.clone();
     let nothing = move || async move { ApiError::NotFound(nothing) };

@@ -27,7 +27,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mainstay::core::config::ConfigError;
 use mainstay::core::policy::preset::PolicyConfig;
+use serde::de::DeserializeOwned;
 
 pub use api::ApiConfig;
 pub use auth::AuthConfig;
@@ -83,6 +85,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// That file and those that it names, such as certificates: a change of one changes it.
     pub files: Vec<PathBuf>,
+    /// The file's text; secrets may stand in it.
+    text: Secret,
 }
 
 /// Where the server listens and how it stops.
@@ -189,7 +193,8 @@ impl Config {
             path,
             &mut problems,
         );
-        let config = config.map(|config| Self { files: document.files(), ..config });
+        let files = document.files();
+        let config = config.map(|config| Self { files, text: Secret::new(text), ..config });
         problems.none_or(config)
     }
 
@@ -197,6 +202,27 @@ impl Config {
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<PolicyConfig> {
         self.policies.get(name).copied().or_else(|| PolicyConfig::preset(name))
+    }
+
+    /// The section of the file that belongs to what is built on top of the server: `T` has one
+    /// field, which is that section, and a default for when the file does not say it.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`] with their places: fields that `T` does not know, values of another type.
+    pub fn section<T: DeserializeOwned>(&self) -> Result<T, Problems> {
+        let document = Document::parse(self.text.expose(), self.file.as_deref())?;
+        toml::from_str(document.text).map_err(|error| document.mistyped(&error).into())
+    }
+
+    /// What a check said about a part of the file at `path`, such as `chittyid.authority`, with its
+    /// place.
+    #[must_use]
+    pub fn refused(&self, path: &str, error: &ConfigError) -> Problems {
+        match Document::parse(self.text.expose(), self.file.as_deref()) {
+            Ok(document) => document.refused(path, path, error).into(),
+            Err(problems) => problems,
+        }
     }
 
     /// Whether somebody beyond this machine can reach the API without showing a token, and nobody

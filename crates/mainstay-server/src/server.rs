@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use mainstay::core::config::ConfigError;
 use mainstay::event::Events;
 use mainstay::operations::Operations;
@@ -22,6 +23,7 @@ use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
+use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Shared, auth};
 
@@ -33,6 +35,7 @@ pub struct Server {
     deadline: Duration,
     drain: Duration,
     shared: Arc<Shared>,
+    product: Option<Router>,
 }
 
 /// A way to reach a server that runs. Clones reach the same one.
@@ -69,6 +72,8 @@ pub enum StartError {
     Apply(ApplyError),
     /// Sessions cannot be held.
     Sessions(SessionsError),
+    /// What is built on top cannot start.
+    Product(ProductError),
 }
 
 impl Server {
@@ -79,7 +84,17 @@ impl Server {
     /// [`StartError`], which says who must act.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let standalone = Arc::new(Standalone::new(config.sessions.messages));
-        Self::bind_with(config, standalone.clone(), Some(standalone)).await
+        Self::bind_with(config, standalone.clone(), Some(standalone), None).await
+    }
+
+    /// The same, with something that is built on top of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], which says who must act.
+    pub async fn with_product(config: &Config, product: Product) -> Result<Self, StartError> {
+        let standalone = Arc::new(Standalone::new(config.sessions.messages));
+        Self::bind_with(config, standalone.clone(), Some(standalone), Some(product)).await
     }
 
     /// The same, with an application that takes what clients say.
@@ -91,22 +106,27 @@ impl Server {
         config: &Config,
         handler: Arc<dyn Handler>,
     ) -> Result<Self, StartError> {
-        Self::bind_with(config, handler, None).await
+        Self::bind_with(config, handler, None, None).await
     }
 
     async fn bind_with(
         config: &Config,
         handler: Arc<dyn Handler>,
         standalone: Option<Arc<Standalone>>,
+        product: Option<Product>,
     ) -> Result<Self, StartError> {
         let listen = config.server.listen;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let shared = build(config, handler, standalone).await?;
+        let (store, writer) = shared.hub.keeps();
+        let ground = Ground { store, writer, address };
+        let product = product.map(|product| product.open(ground)).transpose();
+        let product = product.map_err(StartError::Product)?;
         let deadline = config.server.shutdown_deadline;
         let drain = config.sessions.retry.drain.min(deadline / 2);
-        Ok(Self { listener, address, deadline, drain, shared })
+        Ok(Self { listener, address, deadline, drain, shared, product })
     }
 
     /// The address it has, with the port it got.
@@ -124,9 +144,9 @@ impl Server {
     /// Serves until `stop` ends, then stops accepting, answers what was asked, closes the links, all
     /// within the deadline of the configuration.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
-        let Self { listener, shared, deadline, drain, .. } = self;
+        let Self { listener, shared, product, deadline, drain, .. } = self;
         let tasks = Tasks::start(&shared);
-        let served = accept::run(listener, &shared, stop).await;
+        let served = accept::run(listener, &shared, product, stop).await;
         tasks.stop(&shared, drain, deadline, served.ended()).await
     }
 }
@@ -279,6 +299,7 @@ impl fmt::Display for StartError {
             Self::Config(error) => error.fmt(f),
             Self::Apply(error) => error.fmt(f),
             Self::Sessions(error) => error.fmt(f),
+            Self::Product(error) => error.fmt(f),
         }
     }
 }
@@ -291,6 +312,7 @@ impl Error for StartError {
             Self::Config(error) => Some(error),
             Self::Apply(error) => Some(error),
             Self::Sessions(error) => Some(error),
+            Self::Product(error) => Some(&**error),
         }
     }
 }

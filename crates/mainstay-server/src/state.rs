@@ -1,8 +1,10 @@
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mainstay::operations::Operations;
+use mainstay::rates::Rates;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
@@ -10,7 +12,6 @@ use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::config::{ApiConfig, Config};
 use crate::engine::Engine;
-use crate::rates::Rates;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::webhook::Webhooks;
 
@@ -55,9 +56,9 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     config: ApiConfig,
     /// Of operators.
-    pub(crate) requests: Rates,
+    pub(crate) requests: Rates<IpAddr>,
     /// With credentials that do not hold.
-    pub(crate) failures: Rates,
+    pub(crate) failures: Rates<IpAddr>,
 }
 
 impl Limits {

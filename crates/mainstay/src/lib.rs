@@ -16,6 +16,7 @@ pub mod http;
 pub mod lag;
 pub mod link;
 pub mod operations;
+pub mod rates;
 pub mod retry;
 #[cfg(any(feature = "http", feature = "websocket"))]
 pub mod retry_after;

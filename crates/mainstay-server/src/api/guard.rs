@@ -17,6 +17,7 @@ use super::error::ApiError;
 use super::time::unix_secs;
 use crate::accept::source;
 use crate::auth::{AuthError, Identity};
+use crate::session::network;
 use crate::state::Shared;
 
 /// The longest time of a request; a disconnect in good order is the slowest.
@@ -44,18 +45,25 @@ pub(super) async fn allowed(
 /// Whoever keeps showing wrong credentials is told to wait. One who shows good ones never is: many
 /// people can come from one address, such as that of a proxy.
 fn in_vain(shared: &Shared, request: &Request, error: ApiError) -> ApiError {
-    let shows = request.headers().contains_key(AUTHORIZATION);
-    let (ApiError::Unauthorized(_), true, Some(from)) =
-        (&error, shows, source(request.extensions()))
-    else {
-        return error;
-    };
-    match shared.rates.load().failures.admit(clock::now(), from) {
-        Ok(()) => error,
-        Err(seconds) => {
-            ApiError::TooMany("too many wrong credentials come from this address".into(), seconds)
+    match (&error, source(request.extensions())) {
+        (ApiError::Unauthorized(_), Some(from)) if shows(request.headers()) => {
+            failed(shared, from).err().unwrap_or(error)
         }
+        _ => error,
     }
+}
+
+/// Whether any credentials are shown.
+pub(crate) fn shows(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+}
+
+/// Counts an attempt in vain; the error is for one who has made too many.
+pub(crate) fn failed(shared: &Shared, from: IpAddr) -> Result<(), ApiError> {
+    let admitted = shared.rates.load().failures.admit(clock::now(), network(from));
+    admitted.map_err(|seconds| {
+        ApiError::TooMany("too many wrong credentials come from this address".into(), seconds)
+    })
 }
 
 /// Lets an address ask as often as it may.
@@ -65,7 +73,7 @@ pub(super) async fn at_rate(
     next: Next,
 ) -> Response {
     let Some(from) = source(request.extensions()) else { return next.run(request).await };
-    match shared.rates.load().requests.admit(clock::now(), from) {
+    match shared.rates.load().requests.admit(clock::now(), network(from)) {
         Ok(()) => next.run(request).await,
         Err(seconds) => {
             let text = "too many requests come from this address";
@@ -75,9 +83,8 @@ pub(super) async fn at_rate(
 }
 
 fn identify(shared: &Shared, request: &Request) -> Result<Identity, ApiError> {
-    let (auth, headers) = (shared.auth.load(), request.headers());
     trusted(shared, request)?;
-    auth.identify(bearer(headers), unix_secs()).map_err(|error| {
+    who(shared, request.headers()).map_err(|error| {
         ApiError::Unauthorized(match error {
             AuthError::Missing | AuthError::Unknown => {
                 "send the header `Authorization: Bearer` with a token or key".into()
@@ -85,6 +92,11 @@ fn identify(shared: &Shared, request: &Request) -> Result<Identity, ApiError> {
             AuthError::Jwt(why) => format!("the token does not hold: {why}"),
         })
     })
+}
+
+/// Whose credentials are shown.
+pub(crate) fn who(shared: &Shared, headers: &HeaderMap) -> Result<Identity, AuthError> {
+    shared.auth.load().identify(bearer(headers), unix_secs())
 }
 
 /// What stands behind `Authorization: Bearer`.
@@ -176,7 +188,7 @@ fn is_local(host: &str) -> bool {
 }
 
 /// Ends what takes too long, and turns away what is too much.
-pub(super) async fn in_time(
+pub(crate) async fn in_time(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,

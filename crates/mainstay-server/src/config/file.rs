@@ -7,6 +7,7 @@ use mainstay::core::policy::gate::GateConfig;
 use mainstay::core::policy::preset::Order;
 use mainstay::link::{EndpointStrategy, HealthOverrides, ReconnectOverrides};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::ApiConfig;
 use super::place::Document;
@@ -30,6 +31,9 @@ pub(super) struct File {
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
     pub(super) webhook: Vec<WebhookSection>,
+    /// What is built on top reads its own section: see `Config::section`.
+    #[serde(rename = "chittyid")]
+    _chittyid: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]

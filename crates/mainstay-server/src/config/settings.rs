@@ -228,6 +228,7 @@ impl Settings {
             settings: self.shown,
             file: path.map(PathBuf::from),
             files: Vec::new(),
+            text: Secret::new(""),
         };
         if config.is_open_to_all() {
             let message = format!(

@@ -32,7 +32,7 @@ impl Hub {
     }
 
     /// What writes to that.
-    pub(crate) const fn writer(&self) -> &Writer {
+    pub(crate) fn writer(&self) -> &Writer {
         &self.journal.writer
     }
 

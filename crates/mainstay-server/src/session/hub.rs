@@ -78,7 +78,7 @@ impl Hub {
         let now = clock::now_blocking();
         let origin = Origin { now, unix_ms: unix_ms() };
         let registry = Registry::new(&config.registry, origin).map_err(SessionsError::Config)?;
-        let writer = Writer::start(store.clone(), store_config)?;
+        let writer = Arc::new(Writer::start(store.clone(), store_config)?);
         restore::restore(&registry, &*store, &writer, now)?;
         let tokens = TokenKey::new(&secret(&*store, &writer)?);
         let journal = Journal::new(store, writer);
@@ -104,6 +104,11 @@ impl Hub {
         let twice = |most: u32| usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(2);
         let stream = &self.config.stream;
         (twice(stream.messages), twice(stream.bytes).max(4 * self.config.limits.frame_max))
+    }
+
+    /// Where everything is kept, and what commits to it.
+    pub(crate) fn keeps(&self) -> (Arc<dyn Store>, Arc<Writer>) {
+        (self.journal.store.clone(), self.journal.writer.clone())
     }
 
     pub(crate) const fn limits(&self) -> &LimitsConfig {

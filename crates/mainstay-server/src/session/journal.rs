@@ -19,7 +19,7 @@ const UNSAVED_MAX: usize = 100_000;
 
 pub(crate) struct Journal {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) writer: Writer,
+    pub(crate) writer: Arc<Writer>,
     order: Mutex<Vec<Effect>>,
     /// Commits on their way, with what to do should they fail.
     written: mpsc::UnboundedSender<Written>,
@@ -87,7 +87,7 @@ impl Stored {
 }
 
 impl Journal {
-    pub(crate) fn new(store: Arc<dyn Store>, writer: Writer) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, writer: Arc<Writer>) -> Self {
         let (written, on_the_way) = mpsc::unbounded_channel();
         Self {
             store,

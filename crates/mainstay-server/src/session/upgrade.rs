@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::addresses::Counted;
+use super::addresses::{Counted, network};
 use super::connection::{Connection, End};
 use super::greet::{Greeted, Owner};
 use super::hub::{Hub, unix_ms};
@@ -192,7 +192,7 @@ async fn welcome(shared: &Shared, from: IpAddr, hello: &Hello) -> Result<Greeted
     let who = hub.auth.load().identify(shown, unix_ms() / 1000);
     let who = who.map_err(|why| {
         let failures = &shared.rates.load().failures;
-        match shown.map(|_| failures.admit(clock::now(), from)) {
+        match shown.map(|_| failures.admit(clock::now(), network(from))) {
             Some(Err(seconds)) => {
                 let retry = Some(Retry { after_ms: u64::from(seconds) * 1000, jitter_ms: 5_000 });
                 let reason = "too many wrong credentials come from this address".into();

@@ -74,13 +74,26 @@ impl<K: Eq + Hash> Rates<K> {
     ///
     /// Never: the configuration was checked when the first limit was made.
     pub fn admit(&self, now: Instant, from: K) -> Result<(), u32> {
+        self.admit_many(now, from, 1)
+    }
+
+    /// Counts so many requests of that caller, all or none; more than the burst are never admitted.
+    ///
+    /// # Errors
+    ///
+    /// In how many seconds there may be as many, at least 1.
+    ///
+    /// # Panics
+    ///
+    /// Never: the configuration was checked when the first limit was made.
+    pub fn admit_many(&self, now: Instant, from: K, n: u32) -> Result<(), u32> {
         let mut state = self.state();
         let State { known, others } = &mut *state;
         if known.len() >= CALLERS_MAX && !known.contains_key(&from) {
             known.retain(|_, one| now.since(one.seen) < self.rested);
         }
         let admitted = if known.len() >= CALLERS_MAX && !known.contains_key(&from) {
-            others.admit(now, 1)
+            others.admit(now, n)
         } else {
             let one = known.entry(from).or_insert_with(|| Known {
                 // The one for others was made of the same.
@@ -88,7 +101,7 @@ impl<K: Eq + Hash> Rates<K> {
                 seen: now,
             });
             one.seen = now;
-            one.limit.admit(now, 1)
+            one.limit.admit(now, n)
         };
         admitted.map_err(|why| match why {
             NotAdmitted::NotUntil { at } => {

@@ -1,0 +1,307 @@
+//! One thread that gives numbers: whatever was asked for while one commit was under way is the next
+//! one. So no number is given twice, and none is lost to a race.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use chittyid::EntityType;
+use mainstay::clock;
+use mainstay_store::{Change, Conflict, Store, StoreError, Ticket, Writer};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use super::plan::Plan;
+use super::row::{ANSWERS, AUDIT, Answered, Entry, IDS, Minted, SEQUENCES, audit_key};
+use super::{Capacity, Mint, MintError};
+use crate::{AuthorityConfig, Caller};
+
+/// Orders in one commit.
+const BATCH: usize = 1_024;
+/// Orders that may wait.
+pub(super) const WAITING_MAX: usize = 8_192;
+/// How often an order is tried when somebody else writes the same sequences.
+const ATTEMPTS: usize = 3;
+
+/// Ids that somebody wants, all or none of them.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) wanted: Vec<Wanted>,
+    /// Under which key it was asked for, and what was asked.
+    pub(super) once: Option<Once>,
+    pub(super) caller: Caller,
+    /// When it was asked for: milliseconds since 1970, with the year and month of that.
+    pub(super) at: When,
+    pub(super) answer: oneshot::Sender<Result<Mint, MintError>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) entity: EntityType,
+    pub(super) name: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Once {
+    /// Hash of caller and key.
+    pub(super) key: [u8; 32],
+    /// Hash of the request.
+    pub(super) digest: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    pub(super) unix_ms: u64,
+    pub(super) year: u16,
+    pub(super) month: u8,
+}
+
+/// The thread; it ends when nobody can order any more.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    pub(super) orders: mpsc::Sender<Order>,
+    _thread: JoinHandle<()>,
+}
+
+struct Work {
+    config: AuthorityConfig,
+    store: Arc<dyn Store>,
+    writer: Arc<Writer>,
+    capacity: Arc<Capacity>,
+    /// The next number of each sequence; those of months that are over are few and stay.
+    next: HashMap<String, u64>,
+}
+
+/// An order whose ids are on their way to the disk.
+struct Given {
+    order: Order,
+    mint: Mint,
+    sequences: Vec<String>,
+    ticket: Ticket,
+    /// Orders of the same caller under the same key, which are answered as this one.
+    same: Vec<Order>,
+}
+
+impl Issuer {
+    pub(super) fn start(
+        config: &AuthorityConfig,
+        store: Arc<dyn Store>,
+        writer: Arc<Writer>,
+        capacity: Arc<Capacity>,
+    ) -> std::io::Result<Self> {
+        let (orders, waiting) = mpsc::channel(WAITING_MAX);
+        let config = config.clone();
+        let work = Work { config, store, writer, capacity, next: HashMap::new() };
+        let thread =
+            std::thread::Builder::new().name("chittyid".into()).spawn(move || work.run(waiting))?;
+        Ok(Self { orders, _thread: thread })
+    }
+}
+
+impl Work {
+    fn run(mut self, mut waiting: mpsc::Receiver<Order>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut orders = vec![first];
+            while orders.len() < BATCH
+                && let Ok(next) = waiting.try_recv()
+            {
+                orders.push(next);
+            }
+            for attempt in 1..=ATTEMPTS {
+                orders = self.serve(orders, attempt == ATTEMPTS);
+                if orders.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Gives what can be given; answers the orders to be tried again, unless this is the `last` try.
+    fn serve(&mut self, orders: Vec<Order>, last: bool) -> Vec<Order> {
+        let mut given: Vec<Given> = Vec::new();
+        let mut by_key: HashMap<[u8; 32], usize> = HashMap::new();
+        for order in orders {
+            let key = order.once.as_ref().map(|once| once.key);
+            if let Some(first) = key.and_then(|key| by_key.get(&key)) {
+                given[*first].same.push(order);
+                continue;
+            }
+            match self.give(&order) {
+                Ok(Begun::Known(mint)) => answer(order, Ok(mint)),
+                Ok(Begun::New { mint, sequences, ticket }) => {
+                    if let Some(key) = key {
+                        by_key.insert(key, given.len());
+                    }
+                    given.push(Given { order, mint, sequences, ticket, same: Vec::new() });
+                }
+                Err(error) => answer(order, Err(error)),
+            }
+        }
+        let mut again = Vec::new();
+        for one in given {
+            self.finish(one, last, &mut again);
+        }
+        again
+    }
+
+    fn finish(&mut self, given: Given, last: bool, again: &mut Vec<Order>) {
+        let Given { order, mint, sequences, ticket, same } = given;
+        match ticket.wait() {
+            Ok(()) => {
+                for other in same {
+                    let result = if other.once == order.once {
+                        Ok(Mint { repeated: true, ..mint.clone() })
+                    } else {
+                        Err(MintError::KeyReused)
+                    };
+                    answer(other, result);
+                }
+                answer(order, Ok(mint));
+            }
+            Err(error) => {
+                // What the store has is not what was thought; it is asked anew.
+                for sequence in sequences {
+                    self.next.remove(&sequence);
+                }
+                if matches!(error, StoreError::Conflict(Conflict::Moved { .. })) && !last {
+                    again.push(order);
+                    again.extend(same);
+                    return;
+                }
+                for other in same {
+                    answer(other, Err(MintError::Store(error.clone())));
+                }
+                answer(order, Err(MintError::Store(error)));
+            }
+        }
+    }
+
+    fn give(&mut self, order: &Order) -> Result<Begun, MintError> {
+        if let Some(once) = &order.once
+            && let Some(known) = self.known(once, order.at.unix_ms)?
+        {
+            return Ok(Begun::Known(known));
+        }
+        let (mut changes, mut minted, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
+        let mut taken: HashMap<String, u64> = HashMap::new();
+        let config = self.config.clone();
+        for wanted in &order.wanted {
+            let plan = Plan::of(&config, wanted.entity, order.at.year, order.at.month);
+            let sequence = plan.sequence();
+            let number = match taken.get(&sequence) {
+                Some(number) => *number,
+                None => self.next(&sequence)?,
+            };
+            let limit = plan.capacity();
+            if number > limit {
+                self.capacity.note(&sequence, limit, 0);
+                return Err(MintError::Exhausted { sequence, limit });
+            }
+            let id = plan.id(number).map_err(MintError::Build)?;
+            let one = Minted {
+                id,
+                entity: wanted.entity,
+                name: wanted.name.clone(),
+                metadata: wanted.metadata.clone(),
+                minted_at: order.at.unix_ms,
+                by: order.caller.name.to_string(),
+            };
+            let key = sequence.as_bytes().into();
+            changes.push(Change::Take { area: SEQUENCES, key, number, limit });
+            changes.push(Change::claim(IDS, id.as_str().as_bytes(), &json(&one)));
+            minted.push(one);
+            taken.insert(sequence.clone(), number + 1);
+            sequences.push((sequence, limit));
+        }
+        changes.extend(notes(order, &minted));
+        let ticket = self.writer.submit_blocking(changes).map_err(MintError::Store)?;
+        for (sequence, limit) in &sequences {
+            let next = taken.get(sequence).copied().unwrap_or(limit + 1);
+            self.capacity.note(sequence, *limit, limit + 1 - next);
+            self.next.insert(sequence.clone(), next);
+        }
+        let sequences = sequences.into_iter().map(|(sequence, _)| sequence).collect();
+        Ok(Begun::New { mint: Mint { minted, repeated: false }, sequences, ticket })
+    }
+
+    /// What was answered under that key before.
+    fn known(&self, once: &Once, now: u64) -> Result<Option<Mint>, MintError> {
+        let found = self.store.value(ANSWERS, &once.key).map_err(MintError::Store)?;
+        let Some(found) = found.and_then(|row| serde_json::from_slice::<Answered>(&row).ok())
+        else {
+            return Ok(None);
+        };
+        let age = u128::from(now.saturating_sub(found.at));
+        if age > self.config.idempotency_for.as_millis() {
+            return Ok(None);
+        }
+        if found.digest != once.digest {
+            return Err(MintError::KeyReused);
+        }
+        let minted = found.ids.iter().map(|id| match minted(&*self.store, id.as_str()) {
+            Ok(Some(one)) => Ok(one),
+            Ok(None) => Err(MintError::Lost(*id)),
+            Err(error) => Err(MintError::Store(error)),
+        });
+        Ok(Some(Mint { minted: minted.collect::<Result<_, _>>()?, repeated: true }))
+    }
+
+    fn next(&self, sequence: &str) -> Result<u64, MintError> {
+        if let Some(next) = self.next.get(sequence) {
+            return Ok(*next);
+        }
+        self.store.next_number(SEQUENCES, sequence.as_bytes()).map_err(MintError::Store)
+    }
+}
+
+enum Begun {
+    /// It was answered before.
+    Known(Mint),
+    New {
+        mint: Mint,
+        sequences: Vec<String>,
+        ticket: Ticket,
+    },
+}
+
+/// What is stored beside the ids: the audit entry, and what to answer next time.
+fn notes(order: &Order, minted: &[Minted]) -> Vec<Change> {
+    let at = order.at.unix_ms;
+    let entry = Entry {
+        at,
+        what: "mint".into(),
+        ids: minted.iter().map(|one| one.id.to_string()).collect(),
+        by: order.caller.name.to_string(),
+        key: order.caller.key.clone(),
+        address: order.caller.address.map(|address| address.to_string()),
+        outcome: "minted".into(),
+    };
+    let audit = Change::put_value(AUDIT, &audit_key(at, clock::draw()), &json(&entry));
+    let answered = order.once.as_ref().map(|once| {
+        let ids = minted.iter().map(|one| one.id).collect();
+        let answered = Answered { digest: once.digest.clone(), at, ids };
+        Change::put_value(ANSWERS, &once.key, &json(&answered))
+    });
+    std::iter::once(audit).chain(answered).collect()
+}
+
+/// What is known of an id.
+pub(super) fn minted(store: &dyn Store, id: &str) -> Result<Option<Minted>, StoreError> {
+    let row = store.value(IDS, id.as_bytes())?;
+    Ok(row.and_then(|row| {
+        let read = serde_json::from_slice(&row);
+        read.inspect_err(|error| tracing::error!(id, %error, "the row of an id cannot be read"))
+            .ok()
+    }))
+}
+
+fn answer(order: Order, result: Result<Mint, MintError>) {
+    // Whoever asked may have gone.
+    let _gone: Result<(), _> = order.answer.send(result);
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    // Strings as keys, and no number that JSON cannot have.
+    serde_json::to_vec(value).unwrap_or_default()
+}

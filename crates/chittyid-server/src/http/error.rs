@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -54,7 +54,8 @@ impl Problem {
 
 /// The time as answers show it.
 pub(super) fn timestamp() -> String {
-    Timestamp::try_from(SystemTime::now()).unwrap_or_default().to_string()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A time in milliseconds since 1970, as answers show it.

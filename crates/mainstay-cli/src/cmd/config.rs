@@ -49,6 +49,7 @@ fn init(path: &Path, force: bool) -> Result<ExitCode, Failure> {
 /// Reads a configuration and checks what only this program knows too.
 fn load(flags: &Flags) -> Result<Config, Problems> {
     let config = Config::load(flags, &environment())?;
+    let _checked: chittyid_server::ChittyIdConfig = crate::ids::configured(&config)?;
     match logging::filter(&config.log.level) {
         Ok(_) => Ok(config),
         Err(message) => {

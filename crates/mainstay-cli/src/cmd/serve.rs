@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use chittyid_server::ChittyIdConfig;
 use mainstay_server::config::{Config, Environment, LogFormat, PLACES, Problems, Setting};
 use mainstay_server::{Ended, Handle, Server};
 use serde_json::json;
@@ -10,19 +11,23 @@ use crate::args::ServeArgs;
 use crate::exit::{Failure, NOT_OK, chain};
 use crate::files::Files;
 use crate::signals::{self, Stop};
-use crate::{logging, out};
+use crate::{ids, logging, out};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let flags = args.settings.flags();
     let config = Config::load(&flags, &environment()).map_err(refused)?;
+    let ids = ids::configured(&config).map_err(refused)?;
     logging::start(&config.log).map_err(Failure::usage)?;
     // Heard before anything is held, so that no signal can end the process by surprise.
     let (mut stop, mut hangup) = (Stop::listen()?, signals::hangup()?);
     let mut files = Files::default();
     files.follow(&config);
-    let server = Server::bind(&config).await;
+    let server = match ids::product(ids.clone()) {
+        Some(product) => Server::with_product(&config, product).await,
+        None => Server::bind(&config).await,
+    };
     let server = server.map_err(|error| Failure::environment(chain(&error)))?;
-    announce(&config, &server);
+    announce(&config, &ids, &server);
     let handle = server.handle();
     let reloading = tokio::spawn(async move {
         let mut before = config;
@@ -67,7 +72,8 @@ fn refused(problems: Problems) -> Failure {
 }
 
 /// Says where it is, where its data goes, and where each setting was taken from.
-fn announce(config: &Config, server: &Server) {
+fn announce(config: &Config, ids: &ChittyIdConfig, server: &Server) {
+    let products = ids::announced(ids);
     let address = format!("http://{}", server.address());
     let data = config.server.data_dir.display().to_string();
     let file = config.file.as_ref().map(|file| file.display().to_string());
@@ -77,6 +83,7 @@ fn announce(config: &Config, server: &Server) {
         let line = json!({
             "event": "server.started", "version": env!("CARGO_PKG_VERSION"), "address": address,
             "data_dir": data, "config": file, "settings": settings, "links": links,
+            "products": products,
         });
         out::line(&line.to_string());
         return;
@@ -94,6 +101,7 @@ fn announce(config: &Config, server: &Server) {
         let target = link.target.shown();
         out::line(&format!("link {}: {target}", link.name));
     }
+    products.iter().for_each(|product| out::line(product));
 }
 
 /// A setting as text, with its origin.
@@ -111,8 +119,10 @@ pub(crate) fn setting_json(setting: &Setting) -> serde_json::Value {
 /// Reads the configuration again and puts it in force, or keeps the old one; answers what is in
 /// force.
 async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before: Config) -> Config {
-    let config = match Config::load(flags, &environment()) {
-        Ok(config) => config,
+    let read = Config::load(flags, &environment());
+    let read = read.and_then(|config| ids::configured(&config).map(|ids| (config, Some(ids))));
+    let (config, ids) = match read {
+        Ok(read) => read,
         Err(problems) => {
             for problem in &problems.all {
                 tracing::error!(%problem, "the configuration makes no sense: the old one stays");
@@ -130,6 +140,7 @@ async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before:
         ("sessions", before.sessions != config.sessions),
         ("store", before.store != config.store),
         ("webhook", before.webhooks != config.webhooks),
+        ("chittyid", ids::configured(&before).ok() != ids),
     ];
     for (section, _) in sections.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(section, "this section changes with a restart only");

@@ -14,6 +14,7 @@ mod peers;
 mod process;
 mod raw;
 mod report;
+mod served;
 mod servers;
 mod sessions;
 mod storm;
@@ -74,5 +75,6 @@ fn sections() -> Vec<Section> {
     sections.extend(sessions::sections());
     sections.extend(durable::sections());
     sections.extend(idle::sections());
+    sections.extend(served::sections());
     sections
 }

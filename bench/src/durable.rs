@@ -193,7 +193,7 @@ async fn paced(bench: std::rc::Rc<Bench>) {
 }
 
 /// As many synced writes of a page as the disk allows, one after the other.
-fn synced() -> String {
+pub fn synced() -> String {
     use std::io::Write as _;
     let mut file = tempfile::tempfile().expect("a file");
     let (start, mut took) = (Wall::now(), Vec::new());

@@ -10,6 +10,7 @@ mod idle;
 mod limits;
 mod measure;
 mod memory;
+mod operators;
 mod peers;
 mod process;
 mod raw;
@@ -76,5 +77,6 @@ fn sections() -> Vec<Section> {
     sections.extend(durable::sections());
     sections.extend(idle::sections());
     sections.extend(served::sections());
+    sections.extend(operators::sections());
     sections
 }

@@ -37,8 +37,8 @@ pub fn sections() -> Vec<Section> {
     let memory = "Of 4 000 connections, each with its first words and an answer to a ping of its own, \
                   or one message and its echo. The server is in a process of its own. *Private* is \
                   memory that it has written to, by pages; *allocated* what it asked the allocator \
-                  for. The kernel's part is the growth of its slabs and socket buffers, for both ends, \
-                  halved: the other end, in this process, is as bare as can be. Ours has a session for \
+                  for. The kernel's part is what its caches of sockets and descriptors and its socket \
+                  buffers have grown by, for both ends, halved. Ours has a session for \
                   each, stored in redb.";
     let time = "Of 9 000 connections to each server, in the same 20 s, whose clients answer pings; \
                 begun evenly over the interval of the pings before that. Time of all threads of the \
@@ -104,13 +104,44 @@ async fn connect_all(address: SocketAddr, kind: Kind, count: usize) -> Vec<TcpSt
     all
 }
 
-/// Bytes of the kernel's that are in slabs and socket buffers.
+/// Caches of the kernel that hold what sockets and descriptors are made of.
+const CACHES: [&str; 9] = [
+    "TCP",
+    "ep_head",
+    "eventpoll_epi",
+    "eventpoll_pwq",
+    "filp",
+    "lsm_file_cache",
+    "skbuff_head_cache",
+    "skbuff_small_head",
+    "sock_inode_cache",
+];
+
+/// Bytes of the kernel's that are in sockets, their buffers and descriptors.
+///
+/// Only root is told of single caches; for others it is all of them, also those of files that
+/// somebody else opens meanwhile.
 fn kernel() -> u64 {
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let sockets = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let tcp = sockets.lines().find(|line| line.starts_with("TCP:")).unwrap_or_default();
     let pages = tcp.split_whitespace().last().and_then(|pages| pages.parse::<u64>().ok());
-    kilobytes(&memory, "Slab:") + pages.unwrap_or(0) * rustix::param::page_size() as u64
+    let buffers = pages.unwrap_or(0) * rustix::param::page_size() as u64;
+    let Ok(caches) = std::fs::read_to_string("/proc/slabinfo") else {
+        let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        return kilobytes(&memory, "Slab:") + buffers;
+    };
+    let cache = |name: &str| {
+        let line = caches.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let numbers = line.unwrap_or_default().split_whitespace().map(str::parse::<u64>);
+        let mut numbers = numbers.map(|number| number.unwrap_or(0));
+        // How many there are, how many there is room for, and the size of each.
+        let (count, size) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
+        (count, size)
+    };
+    let own = CACHES.iter().map(|name| cache(name)).map(|(count, size)| count * size);
+    // Every socket has a name among those of files, of which there are far more.
+    let named = cache("dentry").1 + cache("lsm_inode_cache").1;
+    own.sum::<u64>() + cache("sock_inode_cache").0 * named + buffers
 }
 
 /// Bytes for each connection.
@@ -258,10 +289,11 @@ fn measure_time() -> Measured {
         let _infallible =
             writeln!(text, "| {name} | {count} | {each:.2} | {ping:.0} | {rate:.0} | {idle:.0} |");
     }
-    let ([(bare, ..), (ours, ..)], most) = (costs, 5.0);
+    let [(bare, ..), (ours, ..)] = costs;
+    let ratio = ours / bare;
     let what = format!(
-        "an idle connection takes the server ≤ {most} µs a second: {ours:.2} (a bare library that \
-         sends pings: {bare:.2})"
+        "an idle connection takes the server ≤ 2 × the time of a bare library that sends pings: \
+         {ratio:.2} ({ours:.2} µs a second)"
     );
-    Measured { text, targets: vec![(what, ours <= most)] }
+    Measured { text, targets: vec![(what, ratio <= 2.0)] }
 }

@@ -20,8 +20,10 @@ use crate::servers::Kind;
 use crate::sessions::{MILLION, at, filled, of};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Requests of each kind, one after the other.
+/// Requests of each kind, at most.
 const EACH: usize = 1_000;
+/// How long each row runs, at most: disks differ.
+const ROW: Duration = Duration::from_secs(3);
 /// Clients that ask at the same time in the last rows.
 const TOGETHER: usize = 16;
 
@@ -29,9 +31,10 @@ pub fn sections() -> Vec<Section> {
     let table = "One thread, each time another session among a million, in random order, with what is \
                  to be stored and told of it taken out.";
     let asked = "Over HTTP on loopback, on connections that are kept, to a server in a process of its \
-                 own: 1 000 requests of each kind, one after the other, then as many from 16 at the \
-                 same time. Each is stored in redb and synced before it is answered. Beside it a \
-                 plain file that is written and synced: what the disk allows.";
+                 own: 1 000 requests of each kind, or as many as 3 s allow, one after the other, then from 16 \
+                 at the same time. Each is stored in redb and synced before it is answered, and then \
+                 noted in the audit log, which is synced as well. Beside it a plain file that is \
+                 written and synced: what the disk allows.";
     vec![
         Section::measured("status and reconnection, among a million", table, in_the_table),
         Section::measured("status and reconnection, over the API", asked, over_the_api),
@@ -104,9 +107,10 @@ fn over_the_api() -> Measured {
     let server = Process::start(Kind::Mainstay);
     let address = server.address;
     let all = sessions(address, 4 * EACH);
-    let (suspend, schedule) = ("suspend", r#"reconnect"#);
+    let (suspend, schedule) = ("suspend", "reconnect");
     let mut text = String::from("| work | a second | p50 ms | p99 ms |\n|---|---|---|---|\n");
-    text += &synced();
+    let (bound, page) = synced();
+    text += &bound;
     let mut single = Vec::new();
     for (number, action) in [suspend, schedule].into_iter().enumerate() {
         let took = ask_all(address, &all[number * EACH..][..EACH], action, 1);
@@ -117,18 +121,18 @@ fn over_the_api() -> Measured {
         let took = ask_all(address, &all[(2 + number) * EACH..][..EACH], action, TOGETHER);
         text += &took.line(&format!("mainstay, {action}, {TOGETHER} at a time"));
     }
-    let target = |took: &Took, what: &str, ms: u64| -> Target {
-        let (half, most) = (took.at(500), took.at(990));
+    let target = |took: &Took, what: &str| -> Target {
+        let ratio = took.at(500).as_secs_f64() / page.as_secs_f64();
+        let (half, most) = (took.at(500).as_secs_f64() * 1e3, took.at(990).as_secs_f64() * 1e3);
         let what = format!(
-            "{what} over HTTP, stored, p50 < {ms} ms: {:.2} ms (p99 {:.2})",
-            half.as_secs_f64() * 1e3,
-            most.as_secs_f64() * 1e3
+            "{what} over HTTP and stored ≤ 6 × a page written and synced: {ratio:.1} (p50 \
+             {half:.2} ms, p99 {most:.2} ms)"
         );
-        (what, half < Duration::from_millis(ms))
+        (what, ratio <= 6.0)
     };
     let targets = vec![
-        target(&single[0], "a session suspended", 3),
-        target(&single[1], "a reconnection scheduled", 2),
+        target(&single[0], "a session suspended"),
+        target(&single[1], "a reconnection scheduled"),
     ];
     Measured { text, targets }
 }
@@ -183,7 +187,7 @@ fn ask_all(address: SocketAddr, sessions: &[String], action: &str, together: usi
                 asker.ask(&format!("/api/v1/sessions/{session}/{action}"), "");
                 begun.elapsed()
             };
-            part.iter().map(ask).collect::<Vec<_>>()
+            part.iter().take_while(|_| begun.elapsed() < ROW).map(ask).collect::<Vec<_>>()
         };
         let parts = sessions.chunks(sessions.len().div_ceil(together));
         let all: Vec<_> =

@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use mainstay_core::session::stream::StreamConfig;
-use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use crate::measure::{Figure, Row, measure};
@@ -71,22 +69,19 @@ fn row(kind: Kind, window: usize) -> Row {
 
 /// Where it listens, for as long as this process lives.
 fn address(kind: Kind) -> SocketAddr {
-    static ALL: LazyLock<[SocketAddr; KINDS.len()]> = LazyLock::new(|| KINDS.map(serve));
-    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
-    fn serve(kind: Kind) -> SocketAddr {
-        on_its_thread(kind, FOLDER.path())
-    }
+    static ALL: LazyLock<[SocketAddr; KINDS.len()]> = LazyLock::new(|| KINDS.map(on_its_thread));
     let place = KINDS.iter().position(|known| *known == kind).expect("it is one of them");
     ALL[place]
 }
 
 /// Starts a server with a thread of its own.
-pub fn on_its_thread(kind: Kind, folder: &'static Path) -> SocketAddr {
+fn on_its_thread(kind: Kind) -> SocketAddr {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            tell.send(start(kind, folder).await).expect("somebody waits");
+            // None of them keeps files.
+            tell.send(start(kind, &std::env::temp_dir()).await).expect("somebody waits");
             std::future::pending::<()>().await;
         });
     });

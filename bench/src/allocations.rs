@@ -44,3 +44,8 @@ pub fn counted<T>(work: impl FnOnce() -> T) -> (T, Allocated) {
     let bytes = bytes_after.saturating_sub(bytes);
     (made, Allocated { count: count_after - count, bytes })
 }
+
+/// Bytes that are allocated now.
+pub fn held() -> u64 {
+    BYTES.load(Ordering::Relaxed)
+}

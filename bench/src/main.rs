@@ -6,11 +6,17 @@ mod allocations;
 mod breakers;
 mod durable;
 mod executor;
+mod idle;
 mod limits;
 mod measure;
 mod memory;
+mod operators;
 mod peers;
+mod process;
+mod raw;
 mod report;
+mod served;
+mod servers;
 mod sessions;
 mod storm;
 mod websockets;
@@ -22,11 +28,16 @@ use report::{Report, Section};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [serve, address] = arguments.as_slice()
-        && serve == storm::SERVE
-    {
-        storm::serve(address);
-        return ExitCode::SUCCESS;
+    if let [serve, what] = arguments.as_slice() {
+        let serves = match serve.as_str() {
+            storm::SERVE => Some(storm::serve as fn(&str)),
+            process::SERVE => Some(process::serve as fn(&str)),
+            _ => None,
+        };
+        if let Some(serve) = serves {
+            serve(what);
+            return ExitCode::SUCCESS;
+        }
     }
     let write = arguments.iter().any(|argument| argument == "--write");
     arguments.retain(|argument| argument != "--write");
@@ -64,5 +75,8 @@ fn sections() -> Vec<Section> {
     sections.push(memory::section());
     sections.extend(sessions::sections());
     sections.extend(durable::sections());
+    sections.extend(idle::sections());
+    sections.extend(served::sections());
+    sections.extend(operators::sections());
     sections
 }

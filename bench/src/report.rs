@@ -277,7 +277,8 @@ impl Report {
     }
 }
 
-fn times(figures: &[Figure]) -> String {
+/// A table of times.
+pub fn times(figures: &[Figure]) -> String {
     let first = figures.first().map_or(1.0, |figure| figure.nanos);
     let width = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
     let mut text = format!("| {:width$} | ns | best | × first | allocations |\n", "work");

@@ -19,7 +19,7 @@ pub const FRAME: &str = "mainstay, any frame";
 pub const PEER: &str = "DashMap of structs, last seen and round trip";
 pub const COLUMNS: &str = "mainstay, a session in all columns";
 
-const MILLION: u64 = 1_000_000;
+pub const MILLION: u64 = 1_000_000;
 const FEW: u64 = 200_000;
 const WALL: u64 = 1_800_000_000_000;
 
@@ -57,7 +57,7 @@ struct Struct {
     metadata: Option<Box<str>>,
 }
 
-const fn at(n: u64) -> Instant {
+pub const fn at(n: u64) -> Instant {
     Instant::from_nanos(1_000_000_000 + n)
 }
 
@@ -80,7 +80,7 @@ fn admit(registry: &Registry, nr: u64) -> Key {
 }
 
 /// A registry with so many sessions, and their keys in random order.
-fn filled(count: u64) -> (Registry, Vec<Key>) {
+pub fn filled(count: u64) -> (Registry, Vec<Key>) {
     let origin = Origin { now: at(0), unix_ms: WALL };
     let config = RegistryConfig { sessions_max: 2_000_000, ..RegistryConfig::default() };
     let registry = Registry::new(&config, origin).expect("the config is sound");
@@ -143,7 +143,7 @@ fn start() -> u64 {
     ROUNDS.fetch_add(1, Ordering::Relaxed) * 77_777
 }
 
-fn of<T: Copy>(all: &[T], n: u64) -> T {
+pub fn of<T: Copy>(all: &[T], n: u64) -> T {
     all[usize::try_from(n % all.len() as u64).unwrap_or(0)]
 }
 

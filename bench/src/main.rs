@@ -6,6 +6,7 @@ mod allocations;
 mod breakers;
 mod durable;
 mod executor;
+mod ids;
 mod limits;
 mod measure;
 mod memory;
@@ -64,5 +65,6 @@ fn sections() -> Vec<Section> {
     sections.push(memory::section());
     sections.extend(sessions::sections());
     sections.extend(durable::sections());
+    sections.extend(ids::sections());
     sections
 }

@@ -27,10 +27,7 @@ use crate::{ChittyId, Error, MAX_LEN, Profile, Profiles};
 /// [`Error`], which names what is wrong and where.
 #[inline]
 pub fn parse(text: &str, accepted: Profiles) -> Result<ChittyId, Error> {
-    match grammar::detect(text.as_bytes(), accepted) {
-        Some(profile) => Ok(ChittyId::stored(text, profile)),
-        None => Err(refusal(text, accepted)),
-    }
+    grammar::find(text.as_bytes(), accepted).ok_or_else(|| refusal(text, accepted))
 }
 
 /// The profile of `text`, whichever it is: the first that fits, in the order of [`Profile::ALL`].
@@ -43,7 +40,7 @@ pub fn parse(text: &str, accepted: Profiles) -> Result<ChittyId, Error> {
 /// ```
 #[must_use]
 pub fn detect(text: &str) -> Option<Profile> {
-    grammar::detect(text.as_bytes(), Profiles::ALL)
+    grammar::find(text.as_bytes(), Profiles::ALL).map(|id| id.profile())
 }
 
 /// Whether `text` has the format that seed 001 calls official: [`Profile::ClientV1`], nothing else.

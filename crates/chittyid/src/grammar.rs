@@ -5,7 +5,7 @@
 //! the formats whose parts have no fixed width, and the messages. A test holds them against each
 //! other.
 
-use crate::{ChittyId, Field, MAX_LEN, Profile, Profiles};
+use crate::{Field, MAX_LEN, Profile, Profiles};
 
 /// A set of symbols; each byte is in none or several of those below.
 type Set = u16;
@@ -289,9 +289,9 @@ static BYTES_28: [Shape<28>; 1] = [shape(Profile::CanonSpec)];
 /// Up to the hyphen before C; the rest has no fixed width.
 static ROUTER_START: [Set; 22] = lay(ROUTER.split_at(6).0);
 
-/// `text` as an id of the first of `wanted` that it is well-formed in.
+/// The first of `wanted` that `text` is well-formed in.
 #[inline]
-pub(crate) fn find(text: &[u8], wanted: Profiles) -> Option<ChittyId> {
+pub(crate) fn find(text: &[u8], wanted: Profiles) -> Option<Profile> {
     let fixed = match text.len() {
         22 => first(text, &BYTES_22, wanted),
         23 => first(text, &BYTES_23, wanted),
@@ -305,7 +305,7 @@ pub(crate) fn find(text: &[u8], wanted: Profiles) -> Option<ChittyId> {
 }
 
 /// The profiles whose widths are not fixed. They share no id with each other nor with a shape.
-fn loose(text: &[u8], wanted: Profiles) -> Option<ChittyId> {
+fn loose(text: &[u8], wanted: Profiles) -> Option<Profile> {
     if text.len() > MAX_LEN {
         return None;
     }
@@ -313,7 +313,7 @@ fn loose(text: &[u8], wanted: Profiles) -> Option<ChittyId> {
         Some(rest) => (Profile::Legacy, are_runs(rest, &[UPPER, ALNUM, ALNUM])),
         None => (Profile::Router, is_router(text)),
     };
-    (fits && wanted.contains(profile)).then(|| ChittyId::stored(text, profile))
+    (fits && wanted.contains(profile)).then_some(profile)
 }
 
 fn is_router(text: &[u8]) -> bool {
@@ -352,13 +352,13 @@ pub(crate) fn is_client_v1(text: &[u8]) -> bool {
 }
 
 #[inline]
-fn first<const N: usize>(text: &[u8], shapes: &[Shape<N>], wanted: Profiles) -> Option<ChittyId> {
+fn first<const N: usize>(text: &[u8], shapes: &[Shape<N>], wanted: Profiles) -> Option<Profile> {
     let text: &[u8; N] = text.try_into().ok()?;
     let sets = sets(text);
     let mut wanted = shapes.iter().filter(|shape| wanted.contains(shape.profile));
     let shape = wanted.find(|shape| fits(&sets, &shape.sets))?;
     let is_whole = shape.profile != Profile::CanonSpec || has_words(text);
-    is_whole.then(|| ChittyId::stored(text, shape.profile))
+    is_whole.then_some(shape.profile)
 }
 
 #[inline]
@@ -456,7 +456,7 @@ mod tests {
         fn the_fast_reader_and_the_one_that_explains_agree(text in texts()) {
             for profile in Profile::ALL {
                 let walked = text.len() <= MAX_LEN && walk(profile, text.as_bytes()).is_ok();
-                let fast = find(text.as_bytes(), profile.into()).map(|id| id.profile());
+                let fast = find(text.as_bytes(), profile.into());
                 prop_assert_eq!(fast, walked.then_some(profile));
             }
         }

@@ -68,7 +68,14 @@ impl ChittyId {
     #[inline]
     pub(crate) fn stored(text: &[u8], profile: Profile) -> Self {
         let mut bytes = [0; MAX_LEN];
-        bytes[..text.len()].copy_from_slice(text);
+        match (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+            // Two copies of a known width that overlap, instead of a call for one of any width.
+            (Some(start), Some(end)) if text.len() <= 32 => {
+                bytes[..16].copy_from_slice(start);
+                bytes[text.len() - 16..text.len()].copy_from_slice(end);
+            }
+            _ => bytes[..text.len()].copy_from_slice(text),
+        }
         let length = u8::try_from(text.len()).expect("a profile has no ids above MAX_LEN");
         Self { bytes, length, profile }
     }

@@ -134,12 +134,13 @@ impl Report {
     }
 
     fn id_targets(&self, targets: &mut Vec<Target>) {
-        for (section, ours, peer) in crate::ids::pairs() {
+        for (section, ours, peer, most) in crate::ids::pairs() {
             let figures = (self.figure(section, &ours), self.nanos(section, &peer));
             let (Some(ours), Some(peer)) = figures else { continue };
             let ratio = ours.nanos / peer;
-            let what = format!("{section}: {} ≤ 0.5 × regex, 0 allocations: {ratio:.2}", ours.name);
-            targets.push((what, ratio <= 0.5 && ours.allocations == 0.0));
+            let name = &ours.name;
+            let what = format!("{section}: {name} ≤ {most} × regex, 0 allocations: {ratio:.2}");
+            targets.push((what, ratio <= most && ours.allocations == 0.0));
         }
     }
 

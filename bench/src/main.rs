@@ -7,6 +7,7 @@ mod breakers;
 mod durable;
 mod executor;
 mod idle;
+mod ids;
 mod limits;
 mod measure;
 mod memory;
@@ -78,5 +79,6 @@ fn sections() -> Vec<Section> {
     sections.extend(idle::sections());
     sections.extend(served::sections());
     sections.extend(operators::sections());
+    sections.extend(ids::sections());
     sections
 }

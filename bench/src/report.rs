@@ -114,6 +114,7 @@ impl Report {
         self.other_targets(&mut targets);
         self.websocket_targets(&mut targets);
         self.session_targets(&mut targets);
+        self.id_targets(&mut targets);
         targets.extend(self.measured.iter().cloned());
         targets
     }
@@ -129,6 +130,17 @@ impl Report {
         }
         if let Some((_, bytes)) = self.sizes.iter().find(|(n, _)| n == crate::sessions::COLUMNS) {
             targets.push((format!("a session ≤ 160 B in columns: {bytes}"), *bytes <= 160));
+        }
+    }
+
+    fn id_targets(&self, targets: &mut Vec<Target>) {
+        for (section, ours, peer, most) in crate::ids::pairs() {
+            let figures = (self.figure(section, &ours), self.nanos(section, &peer));
+            let (Some(ours), Some(peer)) = figures else { continue };
+            let ratio = ours.nanos / peer;
+            let name = &ours.name;
+            let what = format!("{section}: {name} ≤ {most} × regex, 0 allocations: {ratio:.2}");
+            targets.push((what, ratio <= most && ours.allocations == 0.0));
         }
     }
 

@@ -250,7 +250,7 @@ impl Text {
     }
 
     fn id(&self, profile: Profile) -> ChittyId {
-        ChittyId::stored(self.as_str(), profile)
+        ChittyId::stored(&self.bytes[..self.length], profile)
     }
 }
 

@@ -57,13 +57,23 @@ impl ChecksumStatus {
 /// ```
 #[must_use]
 pub fn check_digits(symbols: &str) -> Option<u8> {
-    let rest = symbols.bytes().filter(|byte| *byte != b'-').try_fold(0, |rest: u32, byte| {
-        let next = match byte {
-            b'0'..=b'9' => 10 * rest + u32::from(byte - b'0'),
-            b'A'..=b'Z' => 100 * rest + u32::from(byte - b'A') + 10,
+    digits(symbols.as_bytes())
+}
+
+/// The same over bytes.
+pub(crate) fn digits(symbols: &[u8]) -> Option<u8> {
+    let mut rest = 0_u64;
+    for byte in symbols {
+        rest = match byte {
+            b'0'..=b'9' => 10 * rest + u64::from(byte - b'0'),
+            b'A'..=b'Z' => 100 * rest + u64::from(byte - b'A') + 10,
+            b'-' => continue,
             _ => return None,
         };
-        Some(next % 97)
-    })?;
-    u8::try_from((98 - rest) % 97).ok()
+        // Rarely enough to be cheap, and long before a hundred times as much overflows.
+        if rest >> 56 != 0 {
+            rest %= 97;
+        }
+    }
+    u8::try_from((98 - rest % 97) % 97).ok()
 }

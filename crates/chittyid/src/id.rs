@@ -6,7 +6,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
-use crate::{ChecksumStatus, Error, Field, Profile, Profiles, check_digits, parse};
+use crate::{ChecksumStatus, Error, Field, Profile, Profiles, check, parse};
 
 /// The most bytes that an id has: 38.
 ///
@@ -66,9 +66,16 @@ pub struct Fields<'a> {
 impl ChittyId {
     /// `text`, which is well-formed in `profile`.
     #[inline]
-    pub(crate) fn stored(text: &str, profile: Profile) -> Self {
+    pub(crate) fn stored(text: &[u8], profile: Profile) -> Self {
         let mut bytes = [0; MAX_LEN];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        match (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+            // Two copies of a known width that overlap, instead of a call for one of any width.
+            (Some(start), Some(end)) if text.len() <= 32 => {
+                bytes[..16].copy_from_slice(start);
+                bytes[text.len() - 16..text.len()].copy_from_slice(end);
+            }
+            _ => bytes[..text.len()].copy_from_slice(text),
+        }
         let length = u8::try_from(text.len()).expect("a profile has no ids above MAX_LEN");
         Self { bytes, length, profile }
     }
@@ -285,11 +292,11 @@ impl ChittyId {
     }
 
     fn canonical_checksum(&self) -> ChecksumStatus {
-        let checked = self
-            .as_str()
-            .rsplit_once('-')
-            .and_then(|(symbols, digits)| Some((check_digits(symbols)?, digits.parse().ok()?)));
-        let (expected, found) = checked.expect("a canonical id ends in a hyphen and two digits");
+        let checked = self.as_bytes().split_last_chunk().and_then(|(symbols, [tens, ones])| {
+            let found = 10 * tens.checked_sub(b'0')? + ones.checked_sub(b'0')?;
+            Some((check::digits(symbols)?, found))
+        });
+        let (expected, found) = checked.expect("a canonical id ends in two digits");
         if expected == found {
             ChecksumStatus::Valid
         } else {

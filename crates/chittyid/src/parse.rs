@@ -27,8 +27,9 @@ use crate::{ChittyId, Error, MAX_LEN, Profile, Profiles};
 /// [`Error`], which names what is wrong and where.
 #[inline]
 pub fn parse(text: &str, accepted: Profiles) -> Result<ChittyId, Error> {
-    match grammar::detect(text.as_bytes(), accepted) {
-        Some(profile) => Ok(ChittyId::stored(text, profile)),
+    // Made here and not where it is found: moving it costs as much as checking it.
+    match grammar::find(text.as_bytes(), accepted) {
+        Some(profile) => Ok(ChittyId::stored(text.as_bytes(), profile)),
         None => Err(refusal(text, accepted)),
     }
 }
@@ -43,7 +44,7 @@ pub fn parse(text: &str, accepted: Profiles) -> Result<ChittyId, Error> {
 /// ```
 #[must_use]
 pub fn detect(text: &str) -> Option<Profile> {
-    grammar::detect(text.as_bytes(), Profiles::ALL)
+    grammar::find(text.as_bytes(), Profiles::ALL)
 }
 
 /// Whether `text` has the format that seed 001 calls official: [`Profile::ClientV1`], nothing else.

@@ -11,6 +11,8 @@ mod entities;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod vectors;

@@ -183,6 +183,15 @@ proptest! {
     }
 
     #[test]
+    fn check_digits_of_any_length_are_those_of_the_rule(symbols in "[A-Z0-9-]{0,200}") {
+        let value = |symbol: char| symbol.to_digit(36);
+        let rest = symbols.chars().filter_map(value).fold(0, |rest, value| {
+            (rest * if value < 10 { 10 } else { 100 } + value) % 97
+        });
+        prop_assert_eq!(chittyid::check_digits(&symbols).map(u32::from), Some((98 - rest) % 97));
+    }
+
+    #[test]
     fn fields_put_together_are_the_text(text in ids()) {
         let id = parse(&text, Profiles::ALL);
         prop_assume!(id.is_ok());

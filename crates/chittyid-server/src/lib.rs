@@ -27,7 +27,8 @@ mod config;
 mod http;
 
 pub use authority::{
-    Authority, Entry, KEY_MAX, Left, Mint, MintError, Minted, NAME_MAX, Request, Verdict,
+    AuditPage, Authority, Clock, Entry, KEY_MAX, Left, Mint, MintError, Minted, NAME_MAX, Request,
+    Verdict,
 };
 pub use caller::{Caller, key_hash};
 pub use config::{Audited, AuthorityConfig, ChittyIdConfig, IssuedProfile};

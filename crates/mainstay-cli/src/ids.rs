@@ -1,5 +1,6 @@
 //! The ChittyID products on the server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -9,8 +10,11 @@ use axum::response::Response;
 use chittyid_server::{
     Authority, AuthorityConfig, Caller, ChittyIdConfig, authority_routes, key_hash,
 };
-use mainstay_server::config::{Config, Problems};
+use mainstay::core::config::ConfigError;
+use mainstay_server::auth::Identity;
+use mainstay_server::config::{Config, Engine, Problems};
 use mainstay_server::{Ground, Product, ProductError};
+use mainstay_store::Durability;
 use serde::Deserialize;
 
 /// What of a configuration file is about ids.
@@ -25,8 +29,22 @@ pub(crate) fn configured(config: &Config) -> Result<ChittyIdConfig, Problems> {
     let File { chittyid } = config.section()?;
     if let Some(authority) = &chittyid.authority {
         authority.check().map_err(|error| config.refused("chittyid.authority", &error))?;
+        kept(config)?;
     }
     Ok(chittyid)
+}
+
+/// Refuses a store that forgets which ids were given: they would be given again.
+fn kept(config: &Config) -> Result<(), Problems> {
+    let refused = |field, found: &str, allowed: &str| {
+        let allowed = format!("{allowed} where there is [chittyid.authority]");
+        Err(config.refused("store", &ConfigError::new(field, found, &allowed)))
+    };
+    match (config.store.engine, config.store.config.durability) {
+        (Engine::Memory, _) => refused("engine", "memory", "redb"),
+        (Engine::Redb, Durability::None) => refused("durability", "none", "disk, os"),
+        (Engine::Redb, Durability::Disk | Durability::Os) => Ok(()),
+    }
 }
 
 /// The products of that configuration; none when it has none.
@@ -44,13 +62,33 @@ fn routes(config: AuthorityConfig, ground: Ground) -> Result<axum::Router, Produ
 /// Says who asks in the words of the products.
 async fn known(mut request: Request, next: Next) -> Response {
     let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = shown.map(|shown| key_hash(shown.get(7..).unwrap_or_default()));
+    let shown = shown.and_then(|shown| shown.get(7..)).map(String::from);
     let server = request.extensions().get::<mainstay_server::Caller>().cloned();
-    if let Some(mainstay_server::Caller { identity: Some(identity), address }) = server {
-        let is_admin = identity.role.rules();
-        request.extensions_mut().insert(Caller { name: identity.name, key, address, is_admin });
+    if let Some(mainstay_server::Caller { identity: Some(identity), address }) = server
+        && let Some(caller) = caller(&identity, shown.as_deref(), address)
+    {
+        request.extensions_mut().insert(caller);
     }
     next.run(request).await
+}
+
+/// Who that is to the products; none when it is a stranger.
+fn caller(identity: &Identity, shown: Option<&str>, address: Option<IpAddr>) -> Option<Caller> {
+    let is_admin = identity.role.rules();
+    if shown.is_none() && !is_admin {
+        // Where clients may hold sessions without credentials, ids are not theirs to take.
+        return None;
+    }
+    let name = match &identity.user {
+        // All tokens have one name, and each user another token again and again.
+        Some(user) if &*identity.name == "jwt" => {
+            format!("jwt {}/{user}", identity.organisation).into()
+        }
+        Some(_) | None => identity.name.clone(),
+    };
+    // Where nothing must be shown, what is shown tells nobody apart.
+    let key = shown.filter(|_| &*identity.name != "anonymous").map(key_hash);
+    Some(Caller { name, key, address, is_admin })
 }
 
 /// What an operator is told when the server starts.

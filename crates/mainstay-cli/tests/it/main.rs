@@ -11,6 +11,7 @@ mod flaky;
 mod help;
 mod hold;
 mod key;
+mod killed;
 mod load;
 mod nginx;
 mod peer;

@@ -27,6 +27,17 @@ struct File {
 /// What the configuration says about ids.
 pub(crate) fn configured(config: &Config) -> Result<ChittyIdConfig, Problems> {
     let File { chittyid } = config.section()?;
+    checked(config, chittyid)
+}
+
+/// The same, with an authority as it is by default where the configuration names none.
+pub(crate) fn with_authority(config: &Config) -> Result<ChittyIdConfig, Problems> {
+    let File { chittyid } = config.section()?;
+    let authority = Some(chittyid.authority.unwrap_or_default());
+    checked(config, ChittyIdConfig { authority })
+}
+
+fn checked(config: &Config, chittyid: ChittyIdConfig) -> Result<ChittyIdConfig, Problems> {
     if let Some(authority) = &chittyid.authority {
         authority.check().map_err(|error| config.refused("chittyid.authority", &error))?;
         kept(config)?;
@@ -98,4 +109,42 @@ pub(crate) fn announced(config: &ChittyIdConfig) -> Vec<String> {
         format!("chittyid authority: gives {profile} ids at /v1/mint")
     });
     authority.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_server::auth::Role;
+
+    use super::*;
+
+    fn identity(name: &str, role: Role, user: Option<&str>) -> Identity {
+        let (user, organisation) = (user.map(Arc::from), "acme".into());
+        Identity { name: name.into(), role, user, organisation, expires_at: None }
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_who_they_are() {
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        // Whoever asks a server that asks for nothing, whatever it shows.
+        let open = identity("anonymous", Role::Admin, None);
+        for shown in [None, Some("anything")] {
+            let caller = caller(&open, shown, here).unwrap();
+            assert_eq!((&*caller.name, caller.key, caller.is_admin), ("anonymous", None, true));
+        }
+        // A client that need not show anything to hold a session.
+        assert_eq!(caller(&identity("anonymous", Role::Client, None), None, here), None);
+        let till = identity("till", Role::Client, Some("till-7"));
+        let till = caller(&till, Some("msk_1"), here).unwrap();
+        assert_eq!(
+            (&*till.name, till.key, till.is_admin),
+            ("till", Some(key_hash("msk_1")), false)
+        );
+        // Two users of one issuer, and one with another token.
+        let user = |user, token| {
+            caller(&identity("jwt", Role::Client, Some(user)), Some(token), here).unwrap()
+        };
+        assert_eq!(&*user("kim", "a.b.c").name, "jwt acme/kim");
+        assert_eq!(user("kim", "a.b.c").name, user("kim", "d.e.f").name);
+        assert_ne!(user("kim", "a.b.c").name, user("lee", "g.h.i").name);
+    }
 }

@@ -10,6 +10,7 @@ mod fault;
 mod flaky;
 mod help;
 mod hold;
+mod id;
 mod key;
 mod killed;
 mod load;

@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::report::{Measured, Section, Target};
+use crate::took::Took;
 
 /// How long each row runs.
 const ROW: Duration = Duration::from_secs(3);
@@ -122,19 +123,9 @@ impl Bench {
         }
     }
 
-    /// How many there were a second, and how long each took.
-    fn row(&self, name: &str) -> (String, f64, Duration) {
-        let mut took = self.took.borrow_mut();
-        took.sort_unstable();
-        let at = |thousandths: usize| {
-            let place = (took.len() * thousandths).div_ceil(1_000).max(1) - 1;
-            took.get(place).copied().unwrap_or_default()
-        };
-        let per_sec = took.len() as f64 / self.start.elapsed().as_secs_f64();
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let (half, most) = (at(500), at(990));
-        let line = format!("| {name} | {per_sec:.0} | {:.2} | {:.2} |\n", ms(half), ms(most));
-        (line, per_sec, most)
+    /// How long each took.
+    fn took(&self) -> Took {
+        Took::new(self.took.take(), self.start.elapsed())
     }
 }
 
@@ -152,16 +143,17 @@ fn register() -> Measured {
         runtime().block_on(async {
             futures_util::future::join_all((0..concurrent).map(|_| bench.follow(end))).await;
         });
-        let (line, per_sec, _) = bench.row(&format!("mainstay, {concurrent} at a time"));
-        text += &line;
+        let took = bench.took();
+        text += &took.line(&format!("mainstay, {concurrent} at a time"));
         if concurrent >= 256 {
-            fastest = fastest.max(per_sec);
+            fastest = fastest.max(took.a_second());
         }
     }
     let bench = std::rc::Rc::new(Bench::new());
     tokio::task::LocalSet::new().block_on(&runtime(), paced(bench.clone()));
-    let (line, per_sec, slow) = bench.row("mainstay, one every 200 µs");
-    text += &line;
+    let took = bench.took();
+    text += &took.line("mainstay, one every 200 µs");
+    let (per_sec, slow) = (took.a_second(), took.at(990));
     let targets: Vec<Target> = vec![
         (format!("durable registrations ≥ 50 000 a second: {fastest:.0}"), fastest >= 50_000.0),
         (

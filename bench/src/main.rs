@@ -3,6 +3,7 @@
 //! Everything is measured in one run, interleaved, so that ratios mean something on any machine.
 
 mod allocations;
+mod authority;
 mod breakers;
 mod durable;
 mod executor;
@@ -20,6 +21,7 @@ mod served;
 mod servers;
 mod sessions;
 mod storm;
+mod took;
 mod websockets;
 mod windows;
 
@@ -80,5 +82,6 @@ fn sections() -> Vec<Section> {
     sections.extend(served::sections());
     sections.extend(operators::sections());
     sections.extend(ids::sections());
+    sections.extend(authority::sections());
     sections
 }

@@ -18,6 +18,7 @@ use crate::process::Process;
 use crate::report::{Measured, Section, Target, times};
 use crate::servers::Kind;
 use crate::sessions::{MILLION, at, filled, of};
+use crate::took::Took;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Requests of each kind, at most.
@@ -137,25 +138,6 @@ fn over_the_api() -> Measured {
     Measured { text, targets }
 }
 
-/// How long requests took, in order, and all of them.
-struct Took {
-    each: Vec<Duration>,
-    all: Duration,
-}
-
-impl Took {
-    fn at(&self, thousandths: usize) -> Duration {
-        let place = (self.each.len() * thousandths).div_ceil(1_000).max(1) - 1;
-        self.each[place]
-    }
-
-    fn line(&self, name: &str) -> String {
-        let per_sec = self.each.len() as f64 / self.all.as_secs_f64();
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        format!("| {name} | {per_sec:.0} | {:.2} | {:.2} |\n", ms(self.at(500)), ms(self.at(990)))
-    }
-}
-
 /// Names of so many new sessions.
 fn sessions(address: SocketAddr, count: usize) -> Vec<String> {
     let parts = std::thread::scope(|scope| {
@@ -180,7 +162,7 @@ fn sessions(address: SocketAddr, count: usize) -> Vec<String> {
 fn ask_all(address: SocketAddr, sessions: &[String], action: &str, together: usize) -> Took {
     let mut askers: Vec<Asker> = (0..together).map(|_| Asker::connect(address)).collect();
     let begun = Wall::now();
-    let mut each: Vec<Duration> = std::thread::scope(|scope| {
+    let each: Vec<Duration> = std::thread::scope(|scope| {
         let part = |(asker, part): (&mut Asker, &[String])| {
             let ask = |session: &String| {
                 let begun = Wall::now();
@@ -195,8 +177,7 @@ fn ask_all(address: SocketAddr, sessions: &[String], action: &str, together: usi
         all.into_iter().flat_map(|thread| thread.join().expect("it is answered")).collect()
     });
     let all = begun.elapsed();
-    each.sort_unstable();
-    Took { each, all }
+    Took::new(each, all)
 }
 
 /// A connection that asks over HTTP.

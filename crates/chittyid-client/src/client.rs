@@ -224,7 +224,9 @@ impl Client {
     fn of(&self, credentials: &Credentials) -> Credentials {
         match credentials {
             Credentials::Own => self.credentials.clone(),
-            Credentials::Key(_) | Credentials::Anonymous => credentials.clone(),
+            Credentials::Key(_) | Credentials::Anonymous | Credentials::Passed { .. } => {
+                credentials.clone()
+            }
         }
     }
 

@@ -25,6 +25,14 @@ pub enum Credentials {
     Key(ApiKey),
     /// None: for a caller that showed none.
     Anonymous,
+    /// What the caller of a gateway showed, if anything, and the gateways that its request came
+    /// through.
+    Passed {
+        /// What it showed.
+        key: Option<ApiKey>,
+        /// The header `Via` (RFC 9110, 7.6.3): by it a gateway sees that it asks itself.
+        via: Arc<str>,
+    },
 }
 
 impl ApiKey {

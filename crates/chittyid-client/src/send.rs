@@ -17,7 +17,9 @@ use mainstay::gate::Gate;
 use mainstay::http::{status_outcome, transport_outcome};
 use mainstay::link::{HttpTransport, StateName};
 use mainstay::retry::{CallError, Failure, Retry};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA,
+};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::breaker::Notes;
@@ -108,6 +110,7 @@ impl Wire {
         match credentials {
             Credentials::Own => self.own_key.as_ref(),
             Credentials::Key(key) => Some(key),
+            Credentials::Passed { key, .. } => key.as_ref(),
             Credentials::Anonymous => None,
         }
     }
@@ -145,7 +148,9 @@ impl Wire {
         let meaning = Meaning { is_own: *credentials == Credentials::Own };
         let begun = clock::now();
         let retry = retry.clone().classify_with(meaning);
-        let result = retry.call(|_| self.attempt(ask, key.as_ref())).await;
+        let via =
+            if let Credentials::Passed { via, .. } = credentials { Some(&**via) } else { None };
+        let result = retry.call(|_| self.attempt(ask, key.as_ref(), via)).await;
         let (sample, heard) = match &result {
             Ok(answer) => (meaning.of(answer).sample(), Some(Outcome::Success)),
             Err(error) => spoken(&error.last.failure),
@@ -156,7 +161,12 @@ impl Wire {
         (result.map_err(told), sample)
     }
 
-    async fn attempt(&self, ask: &Ask, key: Option<&HeaderValue>) -> Result<Answer, Trouble> {
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        key: Option<&HeaderValue>,
+        via: Option<&str>,
+    ) -> Result<Answer, Trouble> {
         let client =
             self.transport.client().map_err(|error| Trouble::NoClient(error.to_string()))?;
         let method = if ask.body.is_some() { Method::POST } else { Method::GET };
@@ -164,6 +174,9 @@ impl Wire {
             client.request(method, ask.url.clone()).header(ACCEPT, "application/json");
         if let Some(key) = key {
             request = request.header(AUTHORIZATION, key.clone());
+        }
+        if let Some(via) = via {
+            request = request.header(VIA, via);
         }
         if let Some(once) = &ask.idempotency_key {
             request = request.header(HeaderName::from_static("idempotency-key"), once.clone());

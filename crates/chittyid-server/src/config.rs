@@ -1,17 +1,35 @@
 use std::time::Duration;
 
 use chittyid::{BuildError, Profile};
+use chittyid_client::ClientConfig;
 use mainstay::core::config::{ConfigError, duration, in_range};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::Plan;
 
 /// The section `[chittyid]` of a configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChittyIdConfig {
     /// An authority; none when the section is not there.
     pub authority: Option<AuthorityConfig>,
+    /// A gateway to an authority, with the settings of a client but for `api_key`; none when the
+    /// section is not there.
+    pub gateway: Option<ClientConfig>,
+}
+
+impl ChittyIdConfig {
+    /// Whether all of it makes sense.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that does not, from `authority` or `gateway` on.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let authority = self.authority.as_ref().map_or(Ok(()), AuthorityConfig::check);
+        authority.map_err(|error| error.within("authority"))?;
+        let gateway = self.gateway.as_ref().map_or(Ok(()), crate::gateway::check);
+        gateway.map_err(|error| error.within("gateway"))
+    }
 }
 
 /// What an authority gives, and to whom how much: the section `[chittyid.authority]`.

@@ -1,7 +1,7 @@
 //! The API of an authority, as ChittyID clients know it.
 
 mod audit;
-mod error;
+pub(crate) mod error;
 mod health;
 mod mint;
 mod validate;
@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 
 use crate::{Authority, Caller};
 use error::Problem;
+pub(crate) use mint::idempotency_key;
 
 /// The largest body of a single mint: its metadata, and some room.
 const BODY_MAX: usize = 64 * 1024;

@@ -24,6 +24,7 @@
 mod authority;
 mod caller;
 mod config;
+mod gateway;
 mod http;
 
 pub use authority::{
@@ -31,4 +32,5 @@ pub use authority::{
 };
 pub use caller::{Caller, key_hash};
 pub use config::{Audited, AuthorityConfig, ChittyIdConfig, IssuedProfile};
+pub use gateway::{Gateway, gateway_routes};
 pub use http::authority_routes;

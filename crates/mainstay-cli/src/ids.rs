@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use chittyid_server::{
-    Authority, AuthorityConfig, Caller, ChittyIdConfig, authority_routes, key_hash,
+    Authority, Caller, ChittyIdConfig, Gateway, authority_routes, gateway_routes, key_hash,
 };
-use mainstay_server::config::{Config, Problems};
+use mainstay_server::config::{Config, Problems, safe_url};
 use mainstay_server::{Ground, Product, ProductError};
 use serde::Deserialize;
 
@@ -23,22 +24,27 @@ struct File {
 /// What the configuration says about ids.
 pub(crate) fn configured(config: &Config) -> Result<ChittyIdConfig, Problems> {
     let File { chittyid } = config.section()?;
-    if let Some(authority) = &chittyid.authority {
-        authority.check().map_err(|error| config.refused("chittyid.authority", &error))?;
-    }
+    chittyid.check().map_err(|error| config.refused("chittyid", &error))?;
     Ok(chittyid)
 }
 
 /// The products of that configuration; none when it has none.
 pub(crate) fn product(config: ChittyIdConfig) -> Option<Product> {
-    let authority = config.authority?;
-    Some(Product::new(move |ground| routes(authority, ground)))
+    let wanted = config.authority.is_some() || config.gateway.is_some();
+    wanted.then(|| Product::new(move |ground| routes(config, ground)))
 }
 
-fn routes(config: AuthorityConfig, ground: Ground) -> Result<axum::Router, ProductError> {
+fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError> {
     let Ground { store, writer, .. } = ground;
-    let authority = Authority::new(config, store, writer)?;
-    Ok(authority_routes(Arc::new(authority)).layer(from_fn(known)))
+    let mut routes = Router::new();
+    if let Some(config) = config.authority {
+        let authority = Authority::new(config, store, writer)?;
+        routes = authority_routes(Arc::new(authority)).layer(from_fn(known));
+    }
+    if let Some(config) = config.gateway {
+        routes = routes.merge(gateway_routes(Arc::new(Gateway::new(config)?)));
+    }
+    Ok(routes)
 }
 
 /// Says who asks in the words of the products.
@@ -59,5 +65,8 @@ pub(crate) fn announced(config: &ChittyIdConfig) -> Vec<String> {
         let profile = authority.profile.profile();
         format!("chittyid authority: gives {profile} ids at /v1/mint")
     });
-    authority.into_iter().collect()
+    let gateway = config.gateway.as_ref().map(|gateway| {
+        format!("chittyid gateway: asks {} at /api/id", safe_url(&gateway.base_url))
+    });
+    authority.into_iter().chain(gateway).collect()
 }

@@ -156,6 +156,25 @@ pub struct Message {
     pub payload: Raw,
 }
 
+impl Message {
+    /// How long the frame of a message is, in bytes, without writing it.
+    ///
+    /// ```
+    /// use mainstay_wire::{Frame, Message, Raw, encode};
+    ///
+    /// let message = Message { seq: None, payload: Raw::new("[1]").unwrap() };
+    /// let mut text = String::new();
+    /// encode(&Frame::Message(message.clone()), &mut text);
+    /// assert_eq!(Message::frame_bytes(message.seq, &message.payload), text.len());
+    /// ```
+    #[must_use]
+    pub fn frame_bytes(seq: Option<Seq>, payload: &Raw) -> usize {
+        let digits = |seq: Seq| seq.0.checked_ilog10().map_or(1, |tens| tens as usize + 1);
+        let number = seq.map_or(0, |seq| ",\"s\":".len() + digits(seq));
+        "{\"t\":\"msg\",\"d\":}".len() + number + payload.as_str().len()
+    }
+}
+
 /// Everything up to a number was processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {

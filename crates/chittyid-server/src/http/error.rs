@@ -7,14 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use mainstay_store::StoreError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::MintError;
 
 /// Why a request is not answered as asked, in the shape that ChittyID clients know: a word for
 /// programs, a sentence for people, the time.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -22,11 +22,40 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) const fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+    pub(crate) const fn new(status: StatusCode, code: &'static str, message: String) -> Self {
         Self { status, code, message, retry_after: None }
     }
 
-    pub(super) fn unauthorized(headers: &HeaderMap) -> Self {
+    /// The same, with the seconds to wait before another try.
+    pub(crate) fn after(self, retry_after: Option<u32>) -> Self {
+        Self { retry_after: retry_after.or(self.retry_after), ..self }
+    }
+
+    /// The answer, with more in its body.
+    pub(crate) fn with(self, more: Value) -> Response {
+        let mut body = self.json();
+        if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+            body.extend(more);
+        }
+        self.response(body)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "error": self.code, "message": self.message, "timestamp": timestamp() })
+    }
+
+    fn response(&self, body: Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    pub(crate) fn unauthorized(headers: &HeaderMap) -> Self {
         let message = if headers.contains_key(AUTHORIZATION) {
             "authentication failed: invalid API key"
         } else {
@@ -36,7 +65,7 @@ impl Problem {
     }
 
     /// What the reader of a body said.
-    pub(super) fn body(rejection: &JsonRejection) -> Self {
+    pub(crate) fn body(rejection: &JsonRejection) -> Self {
         let status = rejection.status();
         let code = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "TOO_LARGE",
@@ -53,7 +82,7 @@ impl Problem {
 }
 
 /// The time as answers show it.
-pub(super) fn timestamp() -> String {
+pub(crate) fn timestamp() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
@@ -111,15 +140,7 @@ impl From<MintError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, code, message, retry_after } = self;
-        let body = json!({ "error": code, "message": message, "timestamp": timestamp() });
-        let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        response
+        let body = self.json();
+        self.response(body)
     }
 }

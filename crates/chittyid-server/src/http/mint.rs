@@ -89,7 +89,7 @@ fn shown(minted: &Minted) -> Value {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     value.to_str().map(Some).map_err(|_| {
         let message = "Idempotency-Key must have visible characters only".into();

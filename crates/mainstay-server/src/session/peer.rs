@@ -12,7 +12,7 @@ use mainstay::core::session::stream::{
 };
 use mainstay::core::time::Instant;
 use mainstay_registry::SessionId;
-use mainstay_wire::{Ack, Beat, Beats, Bye, Frame, Ping, Pong, Raw};
+use mainstay_wire::{Ack, Beat, Beats, Bye, Frame, Message, Ping, Pong, Raw};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -446,7 +446,7 @@ impl Peer {
 impl State {
     /// How long the frame of a message is, if that is not too long.
     fn fitting(&self, seq: Option<Seq>, payload: &Raw) -> Result<usize, SendError> {
-        let bytes = text(&message(seq, payload)).len();
+        let bytes = Message::frame_bytes(seq, payload);
         let max = self.frame_max;
         if bytes > max { Err(SendError::TooLarge { bytes, max }) } else { Ok(bytes) }
     }

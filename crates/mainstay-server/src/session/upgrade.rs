@@ -39,6 +39,9 @@ use crate::state::Shared;
 
 /// Bytes read at once. Small: an idle connection keeps it.
 const READ_BUFFER: usize = 1 << 10;
+/// Bytes that are gathered before they are written, unless all is said before: what one turn has to
+/// say goes out at once. The buffer grows as far as it is used, and an idle connection keeps that.
+const WRITE_BUFFER: usize = 4 << 10;
 /// How long the end of a connection may take: the last words, and the other end's answer.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -140,7 +143,7 @@ async fn open(shared: &Shared, from: IpAddr, upgrade: OnUpgrade) -> Option<Box<T
     let frame_max = hub.limits().frame_max;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(4 * frame_max.max(READ_BUFFER))
         .max_message_size(Some(frame_max))
         .max_frame_size(Some(frame_max));

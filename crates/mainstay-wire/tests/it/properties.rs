@@ -175,6 +175,16 @@ proptest! {
     }
 
     #[test]
+    fn the_length_of_a_message_is_known_before_it_is_written(
+        seq in of(any::<u64>()), zeros in 0..20_u32, payload in "[ä-ü0-9]{0,40}"
+    ) {
+        let seq = seq.map(|seq| Seq(seq.checked_div(10_u64.pow(zeros)).unwrap_or(seq)));
+        let payload = Raw::new(&format!("{payload:?}")).expect("it is JSON");
+        let bytes = Message::frame_bytes(seq, &payload);
+        prop_assert_eq!(bytes, encoded(&Frame::Message(Message { seq, payload })).len());
+    }
+
+    #[test]
     fn no_frame_that_was_cut_short_is_taken_for_a_whole_one(frame in frame(), at: usize) {
         let text = encoded(&frame);
         let boundary = (0..=at % text.len()).rev().find(|at| text.is_char_boundary(*at));

@@ -60,7 +60,13 @@ pub(super) fn message(seq: Option<Seq>, payload: &Raw) -> Frame {
 
 /// A frame as it is written.
 pub(crate) fn text(frame: &Frame) -> Utf8Bytes {
-    let mut text = String::with_capacity(64);
+    // Messages are of any length, all other frames short.
+    let bytes = if let Frame::Message(Message { seq, payload }) = frame {
+        Message::frame_bytes(*seq, payload)
+    } else {
+        64
+    };
+    let mut text = String::with_capacity(bytes);
     encode(frame, &mut text);
     text.into()
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::ApiKey;
 use crate::error::{Error, LimitedBy, Said};
-use crate::page::is_page;
+use crate::page::{Page, is_page};
 use crate::request::{Health, Info, Minted};
 use crate::send::Answer;
 
@@ -33,7 +33,7 @@ impl Reader<'_> {
         if status.is_redirection() {
             return Err(redirected(answer));
         }
-        if !speaks && let Some(page) = answer.page() {
+        if !speaks && let Some(page) = self.page(answer) {
             return Err(Error::Page(page));
         }
         if !status.is_success() {
@@ -43,6 +43,13 @@ impl Reader<'_> {
             let length = answer.body.len();
             Error::Malformed { what: format!("{length} bytes that are no JSON ({error})").into() }
         })
+    }
+
+    /// The page for people that it is, without the key, which pages may repeat.
+    fn page(&self, answer: &Answer) -> Option<Page> {
+        let mut page = answer.page()?;
+        page.title = page.title.map(|title| self.shown(&title, title.chars().count()));
+        Some(page)
     }
 
     /// The id that was given.
@@ -220,8 +227,8 @@ impl Reader<'_> {
         })
     }
 
-    pub(crate) fn health(answer: &Answer) -> Result<Health, Error> {
-        if let Some(page) = answer.page() {
+    pub(crate) fn health(&self, answer: &Answer) -> Result<Health, Error> {
+        if let Some(page) = self.page(answer) {
             return Err(Error::Page(page));
         }
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

@@ -201,8 +201,10 @@ async fn what_the_service_says_cannot_break_a_line_of_a_log_and_never_holds_the_
         "{{\"error\":\"{KEY}\",\"message\":\"you sent Bearer {KEY}\\r\\nforged: line {}\"}}",
         "x".repeat(5_000)
     );
-    for status in ["400 x", "401 x", "429 x", "500 x", "200 OK"] {
-        let server = Odd::new(vec![reply(status, "retry-after: 3600\r\n", &body)]).await;
+    let page = format!("<title>you sent {KEY}</title>");
+    let json = ["400 x", "401 x", "429 x", "500 x", "200 OK"].map(|status| (status, &body));
+    for (status, body) in json.into_iter().chain([("403 x", &page)]) {
+        let server = Odd::new(vec![reply(status, "retry-after: 3600\r\n", body)]).await;
         let error = server.client().mint(EntityType::Fact, Value::Null).await.unwrap_err();
         let text = format!("{error} {error:?} {:?}", error.source().map(ToString::to_string));
         assert!(!text.contains(KEY), "{status}: {text}");
@@ -302,13 +304,34 @@ async fn no_redirect_is_followed_with_the_key() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_said_to_be_that() {
-    let client = Client::new(config("http://id.chitty.invalid")).unwrap();
+    // A resolver without a network may think for long.
+    let (long, longer) = (Duration::from_secs(100), Duration::from_secs(400));
+    let config = ClientConfig {
+        connect_timeout: long,
+        timeout: long,
+        deadline: longer,
+        ..config("http://id.chitty.invalid")
+    };
+    let client = Client::new(config).unwrap();
     let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
     assert!(
         matches!(error, Error::Unreachable { why: Unreachable::Name, attempts: 3, .. }),
         "{error:?}"
     );
     assert_eq!(error.who(), Who::Operator);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_said_to_be_that_and_not_tried_again() {
+    let server = Odd::with_tls(vec![json(r#"{"chittyId":"CT-A-CHI-1234-I-24-A-0"}"#)]).await;
+    let url = format!("https://localhost:{}", server.address.port());
+    let client = Client::new(config(&url)).unwrap();
+    let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Unreachable { why: Unreachable::Tls, attempts: 1, .. }),
+        "{error:?}"
+    );
+    assert_eq!((error.who(), server.requests()), (Who::Operator, 0), "and no key was sent");
 }
 
 #[tokio::test]
@@ -326,7 +349,7 @@ async fn a_connection_that_is_refused_is_said_to_be_that() {
 }
 
 #[tokio::test]
-async fn a_limit_that_the_service_sets_without_a_pause_is_tried_again_later() {
+async fn a_limit_of_the_service_is_tried_again_after_its_pause() {
     let (result, requests) = mint(vec![reply("429 x", "retry-after-ms: 1\r\n", "{}")]).await;
     let error = result.unwrap_err();
     assert!(matches!(error, Error::RateLimited { by: LimitedBy::Service, .. }), "{error}");

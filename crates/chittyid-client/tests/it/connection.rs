@@ -10,22 +10,12 @@ use serde_json::{Value, json};
 
 use crate::world::{MS, World, config, minted, until};
 
-/// A client whose connection is watched, with short waits.
+/// A client whose connection is watched.
 fn watched(world: &World) -> Client {
-    Client::new(ClientConfig { watch: quick(), ..world.config() }).unwrap()
+    Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap()
 }
 
-fn quick() -> WatchConfig {
-    WatchConfig {
-        interval: 20 * MS,
-        timeout: 20 * MS,
-        first_wait: 10 * MS,
-        longest_wait: 20 * MS,
-        ..WatchConfig::default()
-    }
-}
-
-/// The same, with health checks that a loaded machine answers in time and that none is due of.
+/// Short waits, and health checks that a loaded machine answers in time; none comes by itself.
 fn patient() -> WatchConfig {
     WatchConfig { first_wait: 10 * MS, ..WatchConfig::default() }
 }
@@ -51,8 +41,7 @@ async fn nothing_is_connected_before_it_is_needed() {
 #[tokio::test]
 async fn the_first_request_starts_the_watch_by_itself() {
     let world = World::new().await;
-    let config = ClientConfig { watch: patient(), ..world.config() };
-    let client = Client::new(config).unwrap();
+    let client = watched(&world);
     minted(&client).await;
     assert!(client.connection_status().initialized);
     until("it is connected", || state(&client) == "CONNECTED").await;
@@ -74,7 +63,7 @@ async fn a_watch_that_is_off_stays_off_until_somebody_connects() {
 #[tokio::test]
 async fn many_who_connect_at_once_share_one_result() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     let (a, b, c) = tokio::join!(client.connect(), client.connect(), client.connect());
     assert_eq!((a, b, c), (Ok(()), Ok(()), Ok(())));
     assert_eq!(world.seen.checks.load(Ordering::SeqCst), 1);
@@ -83,7 +72,7 @@ async fn many_who_connect_at_once_share_one_result() {
 #[tokio::test]
 async fn a_service_that_is_not_well_is_noticed_and_connected_to_again() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     client.connect().await.unwrap();
     world.set_health(503);
     assert!(!client.connection().check_now().await);
@@ -141,7 +130,7 @@ async fn health_checks_go_on_while_it_is_connected_and_end_with_it() {
 #[tokio::test]
 async fn events_have_the_seeds_names_and_listeners_can_be_removed() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let mut listeners = Vec::new();
     for name in ["connected", "disconnected", "stateChange", "unhealthy", "reconnecting"] {
@@ -167,7 +156,7 @@ async fn events_have_the_seeds_names_and_listeners_can_be_removed() {
 #[tokio::test]
 async fn a_listener_that_panics_disturbs_no_other() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     let heard = Arc::<AtomicUsize>::default();
     let counted = heard.clone();
     let link = client.connection();
@@ -239,7 +228,7 @@ async fn a_connection_that_is_down_for_a_while_gates_nothing() {
 #[tokio::test]
 async fn a_reset_forgets_what_was_counted() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     client.connect().await.unwrap();
     assert!(client.connection().check_now().await);
     client.connection().reset();
@@ -253,7 +242,7 @@ async fn a_reset_forgets_what_was_counted() {
 #[tokio::test]
 async fn clones_share_one_connection_and_it_is_closed_with_the_last() {
     let world = World::new().await;
-    let client = Client::new(ClientConfig { watch: patient(), ..world.config() }).unwrap();
+    let client = watched(&world);
     let clone = client.clone();
     clone.connect().await.unwrap();
     assert_eq!(state(&client), "CONNECTED");

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use chittyid_client::{Client, ClientConfig, EntityType, Error};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
 
 use crate::world::config;
 
@@ -58,6 +62,35 @@ impl Odd {
         Self { address, requests }
     }
 
+    /// The same behind a certificate that it signed itself.
+    pub(crate) async fn with_tls(replies: Vec<Reply>) -> Self {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let seen = requests.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, seen, replies) = (acceptor.clone(), seen.clone(), replies.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        talk(stream, seen, replies).await;
+                    }
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
     pub(crate) fn config(&self) -> ClientConfig {
         config(&format!("http://{}", self.address))
     }
@@ -76,6 +109,24 @@ impl Odd {
     }
 }
 
+/// A connection of one of them.
+trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Ends it with a reset where that is possible.
+    fn reset(&self) -> std::io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn reset(&self) -> std::io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn reset(&self) -> std::io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
 /// What a mint comes to with such a server, and how many requests that took.
 pub(crate) async fn mint(replies: Vec<Reply>) -> (Result<String, Error>, usize) {
     let server = Odd::new(replies).await;
@@ -83,7 +134,7 @@ pub(crate) async fn mint(replies: Vec<Reply>) -> (Result<String, Error>, usize) 
     (result.map(|minted| minted.id.to_string()), server.requests())
 }
 
-async fn talk(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, replies: Vec<Reply>) {
+async fn talk<S: Stream>(mut stream: S, seen: Arc<Mutex<Vec<String>>>, replies: Vec<Reply>) {
     let mut buffer = [0_u8; 4096];
     let mut head = Vec::new();
     let end = loop {
@@ -114,7 +165,7 @@ async fn talk(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, replies: Vec
     drop(carry_out(reply, &mut stream).await);
 }
 
-async fn carry_out(reply: Reply, stream: &mut TcpStream) -> std::io::Result<()> {
+async fn carry_out<S: Stream>(reply: Reply, stream: &mut S) -> std::io::Result<()> {
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     match reply {
         Reply::Bytes(bytes) => {
@@ -140,6 +191,6 @@ async fn carry_out(reply: Reply, stream: &mut TcpStream) -> std::io::Result<()> 
                 tokio::time::sleep(wait).await;
             }
         }
-        Reply::Reset => stream.set_zero_linger(),
+        Reply::Reset => stream.reset(),
     }
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chittyid_client::{
-    BreakerConfig, Client, ClientConfig, EntityType, Error, LimitedBy, RetryConfig, Who,
+    ApiKey, BreakerConfig, Client, ClientConfig, Credentials, EntityType, Error, LimitedBy,
+    RetryConfig, Who,
 };
 use mainstay_fault::{Admission, Fault, FaultProxy};
 use serde_json::Value;
 
-use crate::world::{MS, World, config, minted};
+use crate::world::{KEY, MS, World, config, minted};
 
 /// A client whose breaker opens after two failed calls, for as long as `open`.
 fn touchy(world: &World, open: Duration) -> Client {
@@ -230,7 +231,7 @@ async fn a_service_that_comes_back_is_used_again_through_the_open_breaker() {
 }
 
 #[tokio::test]
-async fn a_pause_that_was_asked_for_ends() {
+async fn calls_are_refused_while_an_operator_isolates_the_service() {
     let world = World::new().await;
     let client = world.client();
     client.gate().isolate();
@@ -238,7 +239,30 @@ async fn a_pause_that_was_asked_for_ends() {
     assert!(matches!(error, Error::CircuitOpen { state: "FORCED_OPEN", .. }), "{error:?}");
     client.gate().release();
     minted(&client).await;
+}
+
+#[tokio::test]
+async fn limits_of_the_service_count_against_it_as_the_seeds_count() {
+    let world = World::new().await;
+    let client = world.client();
     world.fail(429, usize::MAX);
-    let error = failed(&client).await;
-    assert!(matches!(error, Error::RateLimited { by: LimitedBy::Service, .. }), "{error:?}");
+    for _ in 0..5 {
+        let error = failed(&client).await;
+        assert!(matches!(error, Error::RateLimited { by: LimitedBy::Service, .. }), "{error:?}");
+    }
+    assert_eq!(client.circuit_breaker_status().state, "OPEN");
+}
+
+#[tokio::test]
+async fn two_gateways_callers_with_one_key_share_its_limit() {
+    let world = World::new().await;
+    let config = ClientConfig { mints_per_minute: Some(1), api_key: None, ..world.config() };
+    let client = Client::new(config).unwrap();
+    let passed = |via: &str| {
+        let key = Some(ApiKey::new(KEY).unwrap());
+        client.with_credentials(Credentials::Passed { key, via: via.into() })
+    };
+    minted(&passed("1.1 a")).await;
+    let error = failed(&passed("1.1 b")).await;
+    assert!(matches!(error, Error::RateLimited { by: LimitedBy::Client, .. }), "{error:?}");
 }

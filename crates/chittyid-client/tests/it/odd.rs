@@ -28,6 +28,8 @@ pub(crate) enum Reply {
     Drip(Duration),
     /// Resets the connection.
     Reset,
+    /// The same as that, after this time.
+    Late(Duration, Box<Self>),
 }
 
 /// A reply with a length that is right.
@@ -192,5 +194,9 @@ async fn carry_out<S: Stream>(reply: Reply, stream: &mut S) -> std::io::Result<(
             }
         }
         Reply::Reset => stream.reset(),
+        Reply::Late(wait, reply) => {
+            tokio::time::sleep(wait).await;
+            Box::pin(carry_out(*reply, stream)).await
+        }
     }
 }

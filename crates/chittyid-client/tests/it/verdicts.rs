@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chittyid::Profile;
-use chittyid_client::{CacheConfig, Client, ClientConfig, Credentials, EntityType, Error, Verdict};
+use chittyid_client::{
+    ApiKey, CacheConfig, Client, ClientConfig, Credentials, EntityType, Error, Verdict,
+};
 
 use crate::odd::{Odd, Reply, json, reply};
 use crate::world::{MS, World, minted, until};
@@ -199,4 +201,22 @@ async fn verdicts_are_public_and_keys_are_not_mixed_while_they_are_asked_for() {
     assert!(client.validate(&id).await.is_valid());
     assert_eq!(world.authorizations().len(), 2, "what one was told, the other believes");
     assert_eq!(world.authorizations()[1], "", "and no key went with a stranger's question");
+}
+
+#[tokio::test]
+async fn callers_with_different_keys_share_a_verdict_and_not_a_refusal() {
+    let slow = |body: &str, status: &str| Reply::Late(200 * MS, Box::new(reply(status, "", body)));
+    let server = Odd::new(vec![slow("{}", "401 x"), slow(r#"{"valid":true}"#, "200 OK")]).await;
+    let client = server.client();
+    let key = |key: &str| Credentials::Key(ApiKey::new(key).unwrap());
+    let ask = |client: Client| tokio::spawn(async move { client.validate(ID).await });
+    let bad = ask(client.with_credentials(key("bad")));
+    until("the first asks", || server.requests() == 1).await;
+    let good = ["one", "two", "three"].map(|name| ask(client.with_credentials(key(name))));
+    assert!(matches!(bad.await.unwrap(), Verdict::Unverified { .. }));
+    for verdict in good {
+        let verdict = verdict.await.unwrap();
+        assert!(verdict.is_valid(), "{verdict:?}");
+    }
+    assert_eq!(server.requests(), 2, "one for the first, one for the three others");
 }

@@ -118,6 +118,27 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_taken_leads_to_the_origin_that_was_written(
+            base in "(http://|https://|)[a-z@:?#/.%\\\\ 0-9]{0,24}(/v1|/api)?/?",
+            prefix in "/?[a-z0-9./%?]{0,8}",
+        ) {
+            let config = ClientConfig {
+                base_url: base.clone(),
+                api_prefix: prefix,
+                ..ClientConfig::default()
+            };
+            if let Ok(address) = Address::new(&config) {
+                let written = Url::parse(base.trim()).unwrap();
+                let asked = address.of("/validate/CT-A-CHI-1234-I-24-A-0");
+                proptest::prop_assert_eq!(asked.origin(), written.origin());
+                proptest::prop_assert!(asked.path().ends_with("/validate/CT-A-CHI-1234-I-24-A-0"));
+                proptest::prop_assert!(asked.query().is_none() && asked.fragment().is_none());
+            }
+        }
+    }
+
     #[test]
     fn an_address_that_makes_no_sense_names_its_field_and_hides_what_it_holds() {
         let cases = [

@@ -19,7 +19,7 @@ use crate::request::{Health, Info, Minted, Request};
 use crate::send::{Ask, Wire, library_timeout};
 use crate::verdict::{Verdict, Verdicts};
 use crate::watch::Watch;
-use crate::{ClientConfig, Credentials};
+use crate::{ApiKey, ClientConfig, Credentials};
 
 /// A client of a ChittyID authority. Cheap to clone; clones share breaker, cache and connection.
 ///
@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     health: Url,
     pub(crate) wire: Wire,
     pub(crate) verdicts: Verdicts,
-    rates: Option<Rates<Credentials>>,
+    rates: Option<Rates<Option<ApiKey>>>,
     batches: Option<Batches>,
 }
 
@@ -218,7 +218,7 @@ impl Client {
         let inner = &self.inner;
         let ask = Ask { url: inner.health.clone(), body: None, idempotency_key: None };
         let answer = inner.wire.check(&ask, &self.credentials).await?;
-        Reader::health(&answer)
+        inner.reader(&self.credentials).health(&answer)
     }
 
     fn of(&self, credentials: &Credentials) -> Credentials {
@@ -232,7 +232,8 @@ impl Client {
 
     fn admit(&self, credentials: &Credentials, mints: u32) -> Result<(), Error> {
         let Some(rates) = &self.inner.rates else { return Ok(()) };
-        rates.admit_many(clock::now(), credentials.clone(), mints).map_err(|seconds| {
+        let key = self.inner.wire.key(credentials).cloned();
+        rates.admit_many(clock::now(), key, mints).map_err(|seconds| {
             let retry_after = Some(Duration::from_secs(seconds.into()));
             Error::RateLimited { by: LimitedBy::Client, retry_after, said: None }
         })

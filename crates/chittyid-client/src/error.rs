@@ -145,7 +145,7 @@ pub enum Unreachable {
 pub enum Who {
     /// Whoever makes the call: it would be refused again.
     Caller,
-    /// Whoever runs this program: address, key, accepted profiles, network.
+    /// Whoever runs this program, or whose key was passed on: address, key, accepted profiles, network.
     Operator,
     /// Whoever runs the service, or what stands in front of it.
     Service,

@@ -182,6 +182,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_looked_at_without_a_panic_and_shown_in_short(
+            kind in "(text/html)?.{0,12}",
+            before in ".{0,40}",
+            word in "(error code:|<title|<TITLE>|cloudflare error|<|)",
+            after in proptest::collection::vec(proptest::num::u8::ANY, 0..600),
+        ) {
+            let body = [before.as_bytes(), word.as_bytes(), &after].concat();
+            if let Some(page) = Page::find(403, &kind, &body) {
+                let shown = page.to_string();
+                proptest::prop_assert!(!shown.contains(char::is_control), "{shown:?}");
+                proptest::prop_assert!(page.title.is_none_or(|it| it.chars().count() <= 120));
+            }
+        }
+    }
+
     #[test]
     fn cloudflares_errors_are_named_by_number_and_meaning() {
         let html = "<html><title>DNS points to prohibited IP | id.chitty.cc | Cloudflare</title>\

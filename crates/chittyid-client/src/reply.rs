@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::ApiKey;
 use crate::error::{Error, LimitedBy, Said};
-use crate::page::is_page;
+use crate::page::{Page, is_page};
 use crate::request::{Health, Info, Minted};
 use crate::send::Answer;
 
@@ -33,7 +33,7 @@ impl Reader<'_> {
         if status.is_redirection() {
             return Err(redirected(answer));
         }
-        if !speaks && let Some(page) = answer.page() {
+        if !speaks && let Some(page) = self.page(answer) {
             return Err(Error::Page(page));
         }
         if !status.is_success() {
@@ -43,6 +43,13 @@ impl Reader<'_> {
             let length = answer.body.len();
             Error::Malformed { what: format!("{length} bytes that are no JSON ({error})").into() }
         })
+    }
+
+    /// The page for people that it is, without the key, which pages may repeat.
+    fn page(&self, answer: &Answer) -> Option<Page> {
+        let mut page = answer.page()?;
+        page.title = page.title.map(|title| self.shown(&title, title.chars().count()));
+        Some(page)
     }
 
     /// The id that was given.
@@ -220,8 +227,8 @@ impl Reader<'_> {
         })
     }
 
-    pub(crate) fn health(answer: &Answer) -> Result<Health, Error> {
-        if let Some(page) = answer.page() {
+    pub(crate) fn health(&self, answer: &Answer) -> Result<Health, Error> {
+        if let Some(page) = self.page(answer) {
             return Err(Error::Page(page));
         }
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -253,4 +260,87 @@ fn redirected(answer: &Answer) -> Error {
     let to = to.and_then(|to| reqwest::Url::parse(to).ok());
     let to = to.map(|to| to.origin().ascii_serialization().into());
     Error::Redirected { status: answer.status.as_u16(), to }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use reqwest::header::HeaderMap;
+    use serde_json::json;
+
+    const ASKED: &str = "CT-A-CHI-1234-I-24-A-0";
+
+    /// JSON that is nearly what services answer.
+    fn nearly() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            Just(json!(ASKED)),
+            Just(json!("03-1-USA-5537-P-2602-0-38")),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        let name = prop_oneof![
+            Just("chittyId"),
+            Just("chitty_id"),
+            Just("id"),
+            Just("valid"),
+            Just("error"),
+            Just("message"),
+            Just("success"),
+            Just("results"),
+            Just("chittyIds"),
+            Just("entity"),
+        ];
+        leaf.prop_recursive(3, 24, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((name.clone(), inner), 0..6).prop_map(|fields| {
+                    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                }),
+            ]
+        })
+    }
+
+    fn answer(status: u16, body: Vec<u8>) -> Answer {
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer { status, headers: HeaderMap::new(), body }
+    }
+
+    const READER: Reader<'static> = Reader { accepted: Profiles::CLIENT_V1, key: None };
+
+    proptest! {
+        #[test]
+        fn no_answer_brings_an_id_that_is_not_accepted_or_a_verdict_that_it_does_not_give(
+            status in prop_oneof![Just(200_u16), Just(201), 100_u16..600],
+            json in nearly(),
+        ) {
+            let answer = answer(status, json.to_string().into_bytes());
+            if let Ok(minted) = READER.minted(&answer, EntityType::Fact) {
+                prop_assert!((200..300).contains(&status));
+                prop_assert_eq!(minted.id.as_str(), ASKED);
+            }
+            let entities = [EntityType::Fact; 2];
+            if let Ok(minted) = READER.batch(&answer, &entities) {
+                prop_assert!(minted.len() == 2 && minted.iter().all(|one| one.id.as_str() == ASKED));
+            }
+            if let Ok(Ruling::Valid { .. }) = READER.verdict(&answer, ASKED) {
+                prop_assert!((200..300).contains(&status) && json["valid"] == json!(true));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            status in 100_u16..600,
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let answer = answer(status, body);
+            prop_assert!(READER.minted(&answer, EntityType::Fact).is_err());
+            let is_valid = matches!(READER.verdict(&answer, ASKED), Ok(Ruling::Valid { .. }));
+            prop_assert!(!is_valid);
+            let told = READER.good(&answer).err().map(|error| error.to_string());
+            prop_assert!(told.is_none_or(|told| !told.contains(char::is_control)));
+        }
+    }
 }

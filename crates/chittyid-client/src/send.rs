@@ -152,7 +152,11 @@ impl Wire {
             if let Credentials::Passed { via, .. } = credentials { Some(&**via) } else { None };
         let result = retry.call(|_| self.attempt(ask, key.as_ref(), via)).await;
         let (sample, heard) = match &result {
-            Ok(answer) => (meaning.of(answer).sample(), Some(Outcome::Success)),
+            Ok(answer) => {
+                // A server that answers that it fails says nothing about the way to it.
+                let is_well = !answer.status.is_server_error();
+                (meaning.of(answer).sample(), is_well.then_some(Outcome::Success))
+            }
             Err(error) => spoken(&error.last.failure),
         };
         if let Some(outcome) = heard {
@@ -342,15 +346,15 @@ fn seen(error: &reqwest::Error) -> Option<Unreachable> {
         text.push(' ');
         cause = error.source();
     }
-    // Neither the resolver's nor TLS's errors have types that can be asked here.
-    Some(if text.contains("dns error") || text.contains("lookup address information") {
-        Unreachable::Name
-    } else if text.contains("certificate") || text.contains("tls") {
-        Unreachable::Tls
-    } else if error.is_connect() {
-        Unreachable::Network
-    } else {
-        Unreachable::Broken
+    // The resolver's error has no type that can be asked here.
+    if text.contains("dns error") || text.contains("lookup address information") {
+        return Some(Unreachable::Name);
+    }
+    Some(match (error.is_connect(), transport_outcome(error)) {
+        // All that a connect can fail of passes, but for a certificate.
+        (true, Some(Outcome::Permanent)) => Unreachable::Tls,
+        (true, _) => Unreachable::Network,
+        (false, _) => Unreachable::Broken,
     })
 }
 

@@ -156,8 +156,9 @@ impl Verdicts {
         found
     }
 
-    /// The verdict that is kept for `id`, or what `ask` brings: all who ask at the same time with the
-    /// same key share one answer. What could not be asked is not kept.
+    /// The verdict that is kept for `id`, or what `ask` brings: all who ask at the same time share one
+    /// answer. What could not be asked is not kept, and is shared only by those who show the same
+    /// credentials: others may be answered.
     pub(crate) async fn get_or_ask<Fut: Future<Output = Verdict>>(
         &self,
         id: &str,
@@ -178,12 +179,13 @@ impl Verdicts {
                     self.keep(id, &verdict);
                     return flight.lands(verdict);
                 }
-                Place::Follows(mut flight) => {
+                Place::Follows { mut flight, is_alike } => {
                     let landed = flight.wait_for(Option::is_some).await;
-                    if let Some(verdict) = landed.ok().and_then(|landed| landed.clone()) {
+                    let landed = landed.ok().and_then(|landed| landed.clone());
+                    if let Some(verdict) = landed.filter(|it| is_alike || it.is_verified()) {
                         return verdict;
                     }
-                    // Whoever led went away: somebody else leads.
+                    // Whoever led went away, or could not be told: somebody else leads.
                 }
             }
         }
@@ -243,33 +245,42 @@ fn percent(part: u64, whole: u64) -> String {
 /// Questions that are being asked.
 #[derive(Debug, Default)]
 struct Flights {
-    under_way: Mutex<HashMap<Key, watch::Receiver<Option<Verdict>>>>,
+    under_way: Mutex<HashMap<Box<str>, UnderWay>>,
 }
 
-type Key = (Box<str>, Credentials);
+#[derive(Debug)]
+struct UnderWay {
+    /// What the one who leads shows.
+    credentials: Credentials,
+    flight: watch::Receiver<Option<Verdict>>,
+}
 
 enum Place<'a> {
     Leads(Flight<'a>),
-    Follows(watch::Receiver<Option<Verdict>>),
+    Follows {
+        flight: watch::Receiver<Option<Verdict>>,
+        /// Whether the one who leads shows the same.
+        is_alike: bool,
+    },
 }
 
 /// A question that this caller asks for all; when it is dropped, another must.
 struct Flight<'a> {
     flights: &'a Flights,
-    key: Key,
+    id: Box<str>,
     landing: watch::Sender<Option<Verdict>>,
 }
 
 impl Flights {
     fn join(&self, id: &str, credentials: &Credentials) -> Place<'_> {
-        let key = (id.into(), credentials.clone());
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&key) {
-            return Place::Follows(flight.clone());
+        if let Some(found) = under_way.get(id) {
+            let is_alike = found.credentials == *credentials;
+            return Place::Follows { flight: found.flight.clone(), is_alike };
         }
         let (landing, flight) = watch::channel(None);
-        under_way.insert(key.clone(), flight);
-        Place::Leads(Flight { flights: self, key, landing })
+        under_way.insert(id.into(), UnderWay { credentials: credentials.clone(), flight });
+        Place::Leads(Flight { flights: self, id: id.into(), landing })
     }
 }
 
@@ -283,7 +294,7 @@ impl Flight<'_> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut under_way = self.flights.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.remove(&self.key);
+        under_way.remove(&self.id);
     }
 }
 
@@ -342,6 +353,17 @@ mod tests {
         }
         let stats = cache.stats();
         assert_eq!((stats.size, stats.misses, stats.hits), (0, 1, 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_rate_as_text_is_the_rate_as_a_number_rounded(part: u32, more: u32) {
+            let whole = u64::from(part) + u64::from(more);
+            let text = percent(part.into(), whole);
+            let number: f64 = text.strip_suffix('%').unwrap().parse().unwrap();
+            let exact = if whole == 0 { 0.0 } else { f64::from(part) / whole as f64 * 100.0 };
+            proptest::prop_assert!((number - exact).abs() <= 0.005_000_1, "{} {}", text, exact);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 26] = [
+    let pages: [(&str, &[&str]); 28] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
@@ -47,7 +47,7 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 29] = [
+    let lines: [&[&str]; 35] = [
         &[],
         &["nonsense"],
         &["hold"],

@@ -22,9 +22,9 @@ pub(crate) struct AuthorityArgs {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Each id is stored by the authority before it is answered. A mint that fails on \
-the way is tried again
-under the same idempotency key, so that it burns no second id; with --idempotency-key, also by
-another run of this command.
+the way is tried
+again under the same idempotency key, so that it burns no second id; with --idempotency-key, also
+by another run of this command.
 
 Examples:
   mainstay id mint INFO

@@ -5,6 +5,7 @@
 mod autobahn;
 mod flaky;
 mod install;
+mod kills;
 mod peers;
 mod servers;
 mod step;
@@ -27,6 +28,7 @@ usage: cargo xtask <command> [options]
   flap [--ours]          how often a client dials a server that drops it, in 20 s
   flaky [clients seconds]
                          clients whose connections break all the time, and what the server counts
+  mint-kills [kills]     clients that mint ids while the authority is killed again and again
   autobahn               the WebSocket conformance suite, where there is a Python 2.7
 
   --write                also write the tables into docs/
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         "conformance" if wants_help => say(peers::CONFORMANCE_HELP),
         "flap" if wants_help => say(peers::FLAP_HELP),
         "flaky" if wants_help => say(flaky::HELP),
+        "mint-kills" if wants_help => say(kills::HELP),
         "autobahn" if wants_help => say(autobahn::HELP),
         "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
         "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         "conformance" => peers::conformance(&root, &arguments),
         "flap" => peers::flap(&root, arguments),
         "flaky" => flaky::run(&root, &arguments),
+        "mint-kills" => kills::run(&root, &arguments),
         "autobahn" => no_more(&arguments).and_then(|()| autobahn::run(&root)),
         "--help" | "-h" | "help" => say(HELP),
         "" => Err(Failure::Usage(HELP.into())),

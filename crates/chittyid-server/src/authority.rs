@@ -17,17 +17,16 @@ use jiff::tz::TimeZone;
 use mainstay::clock;
 use mainstay::core::config::ConfigError;
 use mainstay::rates::Rates;
-use mainstay_store::{Change, Store, StoreError, Writer};
+use mainstay_store::{Change, Durability, Store, StoreError, Writer};
 use ring::digest::{Context, SHA256};
-use serde_json::Value;
-use tokio::sync::mpsc::error::TrySendError;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 pub(crate) use capacity::Capacity;
 pub use capacity::Left;
-use issuer::{Issuer, Once, Order, Wanted, When};
+use issuer::{Issuer, Job, Once, Order, Wanted, When};
 pub(crate) use plan::Plan;
-use row::{AUDIT, audit_key};
+use row::{AUDIT, PROBE, audit_key};
 pub use row::{Entry, Minted};
 
 use crate::{Audited, AuthorityConfig, Caller};
@@ -85,12 +84,14 @@ pub enum MintError {
     },
     /// The caller has minted too many; again in so many seconds.
     RateLimited(u32),
-    /// All ids of this sequence are given; the operator must change the configuration.
+    /// There are not so many ids left in this sequence; the operator must change the configuration.
     Exhausted {
         /// Which, as its fields are printed.
         sequence: String,
-        /// How many there were.
+        /// How many there are in all.
         limit: u64,
+        /// How many are left: fewer than were asked for.
+        left: u64,
     },
     /// The same `Idempotency-Key` was used for something else; the caller must act.
     KeyReused,
@@ -106,8 +107,22 @@ pub enum MintError {
     Stopping,
 }
 
+/// Where an authority takes the wall clock from.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// A part of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// What was done, the oldest first.
+    pub entries: Vec<Entry>,
+    /// Where to go on; none when this was the last of it.
+    pub next: Option<u128>,
+}
+
 /// An authority on a store.
-#[derive(Debug)]
+///
+/// One process may have several on one store, and a store that another process has open cannot be
+/// opened: so no number is given twice.
 pub struct Authority {
     config: AuthorityConfig,
     store: Arc<dyn Store>,
@@ -115,6 +130,7 @@ pub struct Authority {
     issuer: Issuer,
     rates: Rates<String>,
     capacity: Arc<Capacity>,
+    clock: Clock,
 }
 
 impl Authority {
@@ -122,19 +138,38 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the configuration makes no sense, or no thread can be started.
+    /// [`ConfigError`] when the configuration makes no sense, no thread can be started, or `writer`
+    /// says that something is kept before it is: an id would be given twice after a crash.
     pub fn new(
         config: AuthorityConfig,
         store: Arc<dyn Store>,
         writer: Arc<Writer>,
     ) -> Result<Self, ConfigError> {
+        Self::with_clock(config, store, writer, Arc::new(SystemTime::now))
+    }
+
+    /// The same with another wall clock: it says which year and month ids carry, and how old
+    /// answers and audit entries are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authority::new`].
+    pub fn with_clock(
+        config: AuthorityConfig,
+        store: Arc<dyn Store>,
+        writer: Arc<Writer>,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
+        if writer.durability() == Durability::None {
+            return Err(ConfigError::new("store.durability", "none", "disk or os"));
+        }
         let capacity = Arc::new(Capacity::default());
         let issuer = Issuer::start(&config, store.clone(), writer.clone(), capacity.clone())
             .map_err(|error| ConfigError::new("authority", error, "a thread can be started"))?;
         let (most, minute) = (config.mints_per_minute, Duration::from_secs(60));
         let rates = Rates::new(most, minute, most)?;
-        Ok(Self { config, store, writer, issuer, rates, capacity })
+        Ok(Self { config, store, writer, issuer, rates, capacity, clock })
     }
 
     /// What it was told.
@@ -149,10 +184,17 @@ impl Authority {
         self.capacity.all()
     }
 
-    /// Whether the store takes what is minted.
+    /// Whether it can mint: whether the store took what it was given last. Where it did not, it is
+    /// given something small, so that a later call finds out.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.writer.stats().failing.is_none()
+        let is_failing = self.writer.stats().failing.is_some();
+        if is_failing {
+            let probe = Change::put_value(PROBE, b"probe", &[]);
+            // The writer says how it went; where there is no room for it, others wait.
+            drop(self.writer.try_submit(vec![probe]));
+        }
+        !is_failing && self.issuer.is_alive()
     }
 
     /// Mints one id for each request, all or none; kept once this answers. Under the same `key` the
@@ -170,17 +212,14 @@ impl Authority {
         caller: &Caller,
         key: Option<&str>,
     ) -> Result<Mint, MintError> {
-        let once = key.map(|key| once(caller, key, &requests)).transpose()?;
         let wanted = self.wanted(requests, is_batch)?;
+        let once = key.map(|key| once(caller, key, &wanted)).transpose()?;
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let admitted = self.rates.admit_many(clock::now(), caller.told_apart_by(), count);
         admitted.map_err(MintError::RateLimited)?;
         let (answer, answered) = oneshot::channel();
-        let order = Order { wanted, once, caller: caller.clone(), at: now(), answer };
-        self.issuer.orders.try_send(order).map_err(|error| match error {
-            TrySendError::Full(_) => MintError::Busy,
-            TrySendError::Closed(_) => MintError::Stopping,
-        })?;
+        let order = Order { wanted, once, caller: caller.clone(), at: self.now(), answer };
+        self.issuer.ask(Job::Mint(order))?;
         let mint = answered.await.map_err(|_| MintError::Stopping)??;
         if !mint.repeated {
             metrics::counter!("chittyid_minted_total").increment(u64::from(count));
@@ -237,7 +276,7 @@ impl Authority {
         if self.config.audit != Audited::All {
             return;
         }
-        let at = now().unix_ms;
+        let at = self.now().unix_ms;
         let entry = Entry {
             at,
             what: what.into(),
@@ -255,38 +294,38 @@ impl Authority {
         }
     }
 
-    /// The audit log from `after` on, the oldest first, at most `limit` entries; with each the place
-    /// to go on from. Blocks.
+    /// The audit log from `after` on, the oldest first, at most `limit` entries. Blocks.
     ///
     /// # Errors
     ///
     /// The store cannot be read.
-    pub fn audit(
-        &self,
-        after: Option<u128>,
-        limit: usize,
-    ) -> Result<Vec<(u128, Entry)>, StoreError> {
+    pub fn audit(&self, after: Option<u128>, limit: usize) -> Result<AuditPage, StoreError> {
         let after = after.map(u128::to_be_bytes);
         let rows = self.store.values(AUDIT, after.as_ref().map(<[u8; 16]>::as_slice), limit)?;
-        let entry = |(key, row): (Vec<u8>, Vec<u8>)| {
-            let key = u128::from_be_bytes(key.try_into().ok()?);
-            Some((key, serde_json::from_slice(&row).ok()?))
+        let is_full = rows.len() == limit;
+        let last = rows.last().and_then(|(key, _)| key.first_chunk::<16>());
+        let next = last.filter(|_| is_full).map(|key| u128::from_be_bytes(*key));
+        let entry = |(_, row): (Vec<u8>, Vec<u8>)| {
+            // One that is damaged does not hide the others.
+            let entry = row::read(AUDIT, &row);
+            entry.inspect_err(|error| tracing::error!(%error, "an audit entry is damaged")).ok()
         };
-        Ok(rows.into_iter().filter_map(entry).collect())
+        Ok(AuditPage { entries: rows.into_iter().filter_map(entry).collect(), next })
     }
 
-    /// Drops answers and audit entries that are kept no longer. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read or written.
-    pub fn prune(&self) -> Result<usize, StoreError> {
-        prune::prune(&self.config, &*self.store, &self.writer, now().unix_ms)
+    fn now(&self) -> When {
+        when((self.clock)())
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 /// Under which key a request is made, with what it asks.
-fn once(caller: &Caller, key: &str, requests: &[Request]) -> Result<Once, MintError> {
+fn once(caller: &Caller, key: &str, wanted: &[Wanted]) -> Result<Once, MintError> {
     if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(MintError::Request {
             index: None,
@@ -304,24 +343,31 @@ fn once(caller: &Caller, key: &str, requests: &[Request]) -> Result<Once, MintEr
     };
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hash(&[&caller.told_apart_by(), key]).as_ref());
-    let asked: Vec<String> = requests
-        .iter()
-        .map(|one| format!("{:?} {:?} {:?}", one.entity, one.name, one.metadata))
-        .collect();
+    let asked = |one: &Wanted| {
+        // A form that stays: it is compared with what another version has stored.
+        json!([one.entity, one.name, one.metadata]).to_string()
+    };
+    let asked: Vec<String> = wanted.iter().map(asked).collect();
     let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
     let digest = crate::caller::hex(&hash(&asked).as_ref()[..16]);
     Ok(Once { key: bytes, digest })
 }
 
-/// The wall clock, with the year and month in UTC that ids show.
-fn now() -> When {
-    let time = SystemTime::now();
+/// A time, with the year and month in UTC that ids show.
+fn when(time: SystemTime) -> When {
     let unix_ms = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let date = Timestamp::try_from(time).unwrap_or_default().to_zoned(TimeZone::UTC);
     When {
         unix_ms: u64::try_from(unix_ms).unwrap_or(u64::MAX),
         year: u16::try_from(date.year()).unwrap_or(2000),
         month: u8::try_from(date.month()).unwrap_or(1),
+    }
+}
+
+impl From<StoreError> for MintError {
+    fn from(error: StoreError) -> Self {
+        // It is closed when the server stops.
+        if matches!(error, StoreError::Closed) { Self::Stopping } else { Self::Store(error) }
     }
 }
 
@@ -335,8 +381,11 @@ impl fmt::Display for MintError {
             Self::RateLimited(seconds) => {
                 write!(f, "rate limit: too many ids are minted with this key; again in {seconds} s")
             }
-            Self::Exhausted { sequence, limit } => {
+            Self::Exhausted { sequence, limit, left: 0 } => {
                 write!(f, "all {limit} ids of the sequence {sequence} are given")
+            }
+            Self::Exhausted { sequence, limit, left } => {
+                write!(f, "of the {limit} ids of the sequence {sequence}, only {left} are left")
             }
             Self::KeyReused => {
                 f.write_str("this Idempotency-Key was used for another request; take a new one")

@@ -8,7 +8,8 @@ use ring::digest::{SHA256, digest};
 /// credentials hold; a request without one is a stranger's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The name of its key, as the audit log has it.
+    /// The name of its key, as the audit log has it. Limits and idempotency keys are counted by it:
+    /// whoever shows a new token in place of one that ran out is the same caller.
     pub name: Arc<str>,
     /// [`key_hash`] of what it showed; none when it showed nothing, and need not.
     pub key: Option<String>,
@@ -22,9 +23,8 @@ impl Caller {
     /// What limits and idempotency keys are counted by.
     pub(crate) fn told_apart_by(&self) -> String {
         match (&self.key, self.address) {
-            (Some(key), _) => format!("{} {key}", self.name),
             (None, Some(address)) => format!("{} {address}", self.name),
-            (None, None) => self.name.to_string(),
+            (Some(_), _) | (None, None) => self.name.to_string(),
         }
     }
 }

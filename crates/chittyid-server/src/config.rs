@@ -140,9 +140,13 @@ impl AuthorityConfig {
         let day = Duration::from_secs(86_400);
         in_range("idempotency_for", self.idempotency_for, Duration::from_secs(60), 30 * day)?;
         in_range("audit_for", self.audit_for, day, 3_650 * day)?;
-        // One id shows whether the fields make sense.
-        let plan = Plan::of(self, chittyid::EntityType::Person, 2026, 1);
-        plan.id(1).map(drop).map_err(|error| self.refused(&error))
+        // One id of each profile shows whether the fields make sense, those that are not used too.
+        for profile in [IssuedProfile::ClientV1, IssuedProfile::Canonical03] {
+            let config = Self { profile, ..self.clone() };
+            let plan = Plan::of(&config, chittyid::EntityType::Person, 2026, 1);
+            plan.id(1).map_err(|error| config.refused(&error))?;
+        }
+        Ok(())
     }
 
     /// The field of ours that an id's field is made of.

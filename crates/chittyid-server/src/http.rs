@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 
@@ -20,8 +21,8 @@ pub(crate) use mint::idempotency_key;
 
 /// The largest body of a single mint: its metadata, and some room.
 const BODY_MAX: usize = 64 * 1024;
-/// The largest of a batch.
-const BATCH_BODY_MAX: usize = 2 << 20;
+/// What of a batch's body is not metadata, for each of its ids.
+const BESIDE_METADATA: usize = 1024;
 /// How often what is kept no longer is dropped.
 const PRUNE: Duration = Duration::from_secs(600);
 
@@ -43,7 +44,10 @@ pub fn authority_routes(authority: Arc<Authority>) -> Router {
         });
     }
     let single = DefaultBodyLimit::max(BODY_MAX);
-    let batch = DefaultBodyLimit::max(BATCH_BODY_MAX);
+    let config = authority.config();
+    // Metadata may be longer on the way than it is stored: spaces, escapes.
+    let batch = config.batch_max * (2 * config.metadata_max + BESIDE_METADATA);
+    let batch = DefaultBodyLimit::max(batch.max(BODY_MAX));
     Router::new()
         .route("/v1/mint", post(mint::mint).layer(single))
         .route("/v1/mint/batch", post(mint::batch).layer(batch))
@@ -52,7 +56,13 @@ pub fn authority_routes(authority: Arc<Authority>) -> Router {
         .route("/v1/{id}/info", get(validate::info))
         .route("/v1/health", get(health::show))
         .route("/v1/audit", get(audit::show))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(authority)
+}
+
+async fn wrong_method() -> Problem {
+    let message = "this path has other methods: see the header `Allow`".to_owned();
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
 }
 
 /// Somebody whose credentials hold.

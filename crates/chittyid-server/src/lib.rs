@@ -28,7 +28,8 @@ mod gateway;
 mod http;
 
 pub use authority::{
-    Authority, Entry, KEY_MAX, Left, Mint, MintError, Minted, NAME_MAX, Request, Verdict,
+    AuditPage, Authority, Clock, Entry, KEY_MAX, Left, Mint, MintError, Minted, NAME_MAX, Request,
+    Verdict,
 };
 pub use caller::{Caller, key_hash};
 pub use config::{Audited, AuthorityConfig, ChittyIdConfig, IssuedProfile};

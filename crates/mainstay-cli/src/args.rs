@@ -1,6 +1,7 @@
 //! What the user typed.
 
 mod fault;
+mod id;
 mod key;
 mod load;
 mod reach;
@@ -18,6 +19,7 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
+pub(crate) use id::{IdAction, IdArgs, InspectArgs, ValidateArgs};
 pub(crate) use key::{KeyAction, KeyArgs};
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::{IdentityArgs, ReachArgs};
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Sessions(Box<SessionsArgs>),
     /// Make keys for the configuration of `serve`
     Key(KeyArgs),
+    /// Check and explain ChittyIDs, and serve an authority that gives them
+    Id(IdArgs),
     /// Put a bad network between a client and a server
     Fault(FaultArgs),
     /// Put load on a session server, and check that no message is lost or doubled

@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod fault;
 pub(crate) mod hold;
+pub(crate) mod id;
 pub(crate) mod key;
 pub(crate) mod load;
 mod reach;

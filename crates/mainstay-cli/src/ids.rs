@@ -1,5 +1,6 @@
 //! The ChittyID products on the server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,8 +11,11 @@ use axum::response::Response;
 use chittyid_server::{
     Authority, Caller, ChittyIdConfig, Gateway, authority_routes, gateway_routes, key_hash,
 };
-use mainstay_server::config::{Config, Problems, safe_url};
+use mainstay::core::config::ConfigError;
+use mainstay_server::auth::Identity;
+use mainstay_server::config::{Config, Engine, Problems, safe_url};
 use mainstay_server::{Ground, Product, ProductError};
+use mainstay_store::Durability;
 use serde::Deserialize;
 
 /// What of a configuration file is about ids.
@@ -24,8 +28,35 @@ struct File {
 /// What the configuration says about ids.
 pub(crate) fn configured(config: &Config) -> Result<ChittyIdConfig, Problems> {
     let File { chittyid } = config.section()?;
+    checked(config, chittyid)
+}
+
+/// The same, with an authority as it is by default where the configuration names none.
+pub(crate) fn with_authority(config: &Config) -> Result<ChittyIdConfig, Problems> {
+    let File { chittyid } = config.section()?;
+    let authority = Some(chittyid.authority.clone().unwrap_or_default());
+    checked(config, ChittyIdConfig { authority, ..chittyid })
+}
+
+fn checked(config: &Config, chittyid: ChittyIdConfig) -> Result<ChittyIdConfig, Problems> {
     chittyid.check().map_err(|error| config.refused("chittyid", &error))?;
+    if chittyid.authority.is_some() {
+        kept(config)?;
+    }
     Ok(chittyid)
+}
+
+/// Refuses a store that forgets which ids were given: they would be given again.
+fn kept(config: &Config) -> Result<(), Problems> {
+    let refused = |field, found: &str, allowed: &str| {
+        let allowed = format!("{allowed} where there is [chittyid.authority]");
+        Err(config.refused("store", &ConfigError::new(field, found, &allowed)))
+    };
+    match (config.store.engine, config.store.config.durability) {
+        (Engine::Memory, _) => refused("engine", "memory", "redb"),
+        (Engine::Redb, Durability::None) => refused("durability", "none", "disk, os"),
+        (Engine::Redb, Durability::Disk | Durability::Os) => Ok(()),
+    }
 }
 
 /// The products of that configuration; none when it has none.
@@ -50,13 +81,33 @@ fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError
 /// Says who asks in the words of the products.
 async fn known(mut request: Request, next: Next) -> Response {
     let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = shown.map(|shown| key_hash(shown.get(7..).unwrap_or_default()));
+    let shown = shown.and_then(|shown| shown.get(7..)).map(String::from);
     let server = request.extensions().get::<mainstay_server::Caller>().cloned();
-    if let Some(mainstay_server::Caller { identity: Some(identity), address }) = server {
-        let is_admin = identity.role.rules();
-        request.extensions_mut().insert(Caller { name: identity.name, key, address, is_admin });
+    if let Some(mainstay_server::Caller { identity: Some(identity), address }) = server
+        && let Some(caller) = caller(&identity, shown.as_deref(), address)
+    {
+        request.extensions_mut().insert(caller);
     }
     next.run(request).await
+}
+
+/// Who that is to the products; none when it is a stranger.
+fn caller(identity: &Identity, shown: Option<&str>, address: Option<IpAddr>) -> Option<Caller> {
+    let is_admin = identity.role.rules();
+    if shown.is_none() && !is_admin {
+        // Where clients may hold sessions without credentials, ids are not theirs to take.
+        return None;
+    }
+    let name = match &identity.user {
+        // All tokens have one name, and each user another token again and again.
+        Some(user) if &*identity.name == "jwt" => {
+            format!("jwt {}/{user}", identity.organisation).into()
+        }
+        Some(_) | None => identity.name.clone(),
+    };
+    // Where nothing must be shown, what is shown tells nobody apart.
+    let key = shown.filter(|_| &*identity.name != "anonymous").map(key_hash);
+    Some(Caller { name, key, address, is_admin })
 }
 
 /// What an operator is told when the server starts.
@@ -69,4 +120,42 @@ pub(crate) fn announced(config: &ChittyIdConfig) -> Vec<String> {
         format!("chittyid gateway: asks {} at /api/id", safe_url(&gateway.base_url))
     });
     authority.into_iter().chain(gateway).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_server::auth::Role;
+
+    use super::*;
+
+    fn identity(name: &str, role: Role, user: Option<&str>) -> Identity {
+        let (user, organisation) = (user.map(Arc::from), "acme".into());
+        Identity { name: name.into(), role, user, organisation, expires_at: None }
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_who_they_are() {
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        // Whoever asks a server that asks for nothing, whatever it shows.
+        let open = identity("anonymous", Role::Admin, None);
+        for shown in [None, Some("anything")] {
+            let caller = caller(&open, shown, here).unwrap();
+            assert_eq!((&*caller.name, caller.key, caller.is_admin), ("anonymous", None, true));
+        }
+        // A client that need not show anything to hold a session.
+        assert_eq!(caller(&identity("anonymous", Role::Client, None), None, here), None);
+        let till = identity("till", Role::Client, Some("till-7"));
+        let till = caller(&till, Some("msk_1"), here).unwrap();
+        assert_eq!(
+            (&*till.name, till.key, till.is_admin),
+            ("till", Some(key_hash("msk_1")), false)
+        );
+        // Two users of one issuer, and one with another token.
+        let user = |user, token| {
+            caller(&identity("jwt", Role::Client, Some(user)), Some(token), here).unwrap()
+        };
+        assert_eq!(&*user("kim", "a.b.c").name, "jwt acme/kim");
+        assert_eq!(user("kim", "a.b.c").name, user("kim", "d.e.f").name);
+        assert_ne!(user("kim", "a.b.c").name, user("lee", "g.h.i").name);
+    }
 }

@@ -47,6 +47,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ws(args) => cmd::ws::run(&args).await,
         Command::Sessions(args) => cmd::sessions::run(&args).await,
         Command::Key(args) => cmd::key::run(&args),
+        Command::Id(args) => cmd::id::run(&args).await,
         Command::Fault(args) => cmd::fault::run(&args).await,
         Command::Load(args) => cmd::load::run(&args).await,
         Command::Call(args) => cmd::call::run(args).await,

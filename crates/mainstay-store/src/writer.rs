@@ -123,6 +123,12 @@ impl Writer {
         self.queue.ask_to_retain(now_unix_ms);
     }
 
+    /// When its tickets are ready.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// What it does and has done.
     #[must_use]
     pub fn stats(&self) -> WriterStats {

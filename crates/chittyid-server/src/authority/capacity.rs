@@ -38,6 +38,7 @@ impl Capacity {
             // Time stands in the name: the first of a letter is its oldest.
             known.pop_first();
         }
+        let is_new_end = left == 0 && before.as_ref().is_none_or(|before| before.left > 0);
         let lowest = known.values().map(|one| one.left).min().unwrap_or(left);
         drop(known);
         #[expect(clippy::cast_precision_loss, reason = "a gauge of at most 359 964")]
@@ -45,7 +46,7 @@ impl Capacity {
         if now.is_low() && before.is_none_or(|before| !before.is_low()) {
             tracing::warn!(sequence, left, limit, "ids are running out");
         }
-        if left == 0 {
+        if is_new_end {
             tracing::error!(sequence, limit, "all ids of a sequence are given");
         }
     }

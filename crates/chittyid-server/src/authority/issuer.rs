@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use chittyid::EntityType;
 use mainstay::clock;
 use mainstay_store::{Change, Conflict, Store, StoreError, Ticket, Writer};
 use serde_json::{Map, Value};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::plan::Plan;
-use super::row::{ANSWERS, AUDIT, Answered, Entry, IDS, Minted, SEQUENCES, audit_key};
+use super::row::{ANSWERS, AUDIT, Answered, Entry, IDS, Minted, SEQUENCES, audit_key, read};
 use super::{Capacity, Mint, MintError};
 use crate::{AuthorityConfig, Caller};
 
@@ -21,7 +23,7 @@ const BATCH: usize = 1_024;
 /// Orders that may wait.
 pub(super) const WAITING_MAX: usize = 8_192;
 /// How often an order is tried when somebody else writes the same sequences.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 16;
 
 /// Ids that somebody wants, all or none of them.
 #[derive(Debug)]
@@ -57,11 +59,25 @@ pub(super) struct When {
     pub(super) month: u8,
 }
 
-/// The thread; it ends when nobody can order any more.
+/// What the thread is asked for.
+#[derive(Debug)]
+pub(super) enum Job {
+    Mint(Order),
+    /// Drops those of these answers that are still too old. Here, since an answer must not be
+    /// dropped that was just given anew under an old key.
+    Drop {
+        keys: Vec<Vec<u8>>,
+        now: u64,
+        dropped: std::sync::mpsc::Sender<Result<usize, StoreError>>,
+    },
+}
+
+/// The thread. Dropped, it serves what was ordered, and ends.
 #[derive(Debug)]
 pub(super) struct Issuer {
-    pub(super) orders: mpsc::Sender<Order>,
-    _thread: JoinHandle<()>,
+    /// There until the thread is to end.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 struct Work {
@@ -90,29 +106,62 @@ impl Issuer {
         writer: Arc<Writer>,
         capacity: Arc<Capacity>,
     ) -> std::io::Result<Self> {
-        let (orders, waiting) = mpsc::channel(WAITING_MAX);
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let config = config.clone();
         let work = Work { config, store, writer, capacity, next: HashMap::new() };
         let thread =
             std::thread::Builder::new().name("chittyid".into()).spawn(move || work.run(waiting))?;
-        Ok(Self { orders, _thread: thread })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Asks the thread, if it is there and has room.
+    pub(super) fn ask(&self, job: Job) -> Result<(), MintError> {
+        let Some(jobs) = &self.jobs else { return Err(MintError::Stopping) };
+        jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => MintError::Busy,
+            TrySendError::Closed(_) => MintError::Stopping,
+        })
+    }
+
+    /// Whether the thread is there.
+    pub(super) fn is_alive(&self) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| !jobs.is_closed())
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        // Whoever opens the store next finds it closed.
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that mints ended by a panic");
+        }
     }
 }
 
 impl Work {
-    fn run(mut self, mut waiting: mpsc::Receiver<Order>) {
+    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         while let Some(first) = waiting.blocking_recv() {
-            let mut orders = vec![first];
-            while orders.len() < BATCH
-                && let Ok(next) = waiting.try_recv()
-            {
-                orders.push(next);
+            let (mut orders, mut drops) = (Vec::new(), Vec::new());
+            let mut next = Some(first);
+            while let Some(job) = next {
+                match job {
+                    Job::Mint(order) => orders.push(order),
+                    Job::Drop { keys, now, dropped } => drops.push((keys, now, dropped)),
+                }
+                next = if orders.len() < BATCH { waiting.try_recv().ok() } else { None };
             }
             for attempt in 1..=ATTEMPTS {
                 orders = self.serve(orders, attempt == ATTEMPTS);
                 if orders.is_empty() {
                     break;
                 }
+            }
+            for (keys, now, dropped) in drops {
+                // Whoever asked may have gone.
+                let _gone: Result<(), _> = dropped.send(self.drop_answers(keys, now));
             }
         }
     }
@@ -164,25 +213,33 @@ impl Work {
                 for sequence in sequences {
                     self.next.remove(&sequence);
                 }
-                if matches!(error, StoreError::Conflict(Conflict::Moved { .. })) && !last {
+                // Somebody else took the number, or was asked under the same key.
+                let is_race = matches!(
+                    error,
+                    StoreError::Conflict(Conflict::Moved { .. } | Conflict::Claimed { .. })
+                );
+                if is_race && !last {
                     again.push(order);
                     again.extend(same);
                     return;
                 }
                 for other in same {
-                    answer(other, Err(MintError::Store(error.clone())));
+                    answer(other, Err(MintError::from(error.clone())));
                 }
-                answer(order, Err(MintError::Store(error)));
+                answer(order, Err(MintError::from(error)));
             }
         }
     }
 
     fn give(&mut self, order: &Order) -> Result<Begun, MintError> {
-        if let Some(once) = &order.once
-            && let Some(known) = self.known(once, order.at.unix_ms)?
-        {
-            return Ok(Begun::Known(known));
+        let before = match &order.once {
+            Some(once) => self.before(once, order.at.unix_ms)?,
+            None => Before::Nothing,
+        };
+        if let Before::Answered(mint) = before {
+            return Ok(Begun::Known(mint));
         }
+        let is_outdated = matches!(before, Before::Outdated);
         let (mut changes, mut minted, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
         let mut taken: HashMap<String, u64> = HashMap::new();
         let config = self.config.clone();
@@ -195,8 +252,10 @@ impl Work {
             };
             let limit = plan.capacity();
             if number > limit {
-                self.capacity.note(&sequence, limit, 0);
-                return Err(MintError::Exhausted { sequence, limit });
+                // None of this order is given: what it began to take is left.
+                let left = limit + 1 - self.next(&sequence)?.min(limit + 1);
+                self.capacity.note(&sequence, limit, left);
+                return Err(MintError::Exhausted { sequence, limit, left });
             }
             let id = plan.id(number).map_err(MintError::Build)?;
             let one = Minted {
@@ -214,8 +273,8 @@ impl Work {
             taken.insert(sequence.clone(), number + 1);
             sequences.push((sequence, limit));
         }
-        changes.extend(notes(order, &minted));
-        let ticket = self.writer.submit_blocking(changes).map_err(MintError::Store)?;
+        changes.extend(notes(order, &minted, is_outdated));
+        let ticket = self.writer.submit_blocking(changes)?;
         for (sequence, limit) in &sequences {
             let next = taken.get(sequence).copied().unwrap_or(limit + 1);
             self.capacity.note(sequence, *limit, limit + 1 - next);
@@ -226,15 +285,13 @@ impl Work {
     }
 
     /// What was answered under that key before.
-    fn known(&self, once: &Once, now: u64) -> Result<Option<Mint>, MintError> {
-        let found = self.store.value(ANSWERS, &once.key).map_err(MintError::Store)?;
-        let Some(found) = found.and_then(|row| serde_json::from_slice::<Answered>(&row).ok())
-        else {
-            return Ok(None);
+    fn before(&self, once: &Once, now: u64) -> Result<Before, MintError> {
+        let Some(row) = self.store.value(ANSWERS, &once.key)? else {
+            return Ok(Before::Nothing);
         };
-        let age = u128::from(now.saturating_sub(found.at));
-        if age > self.config.idempotency_for.as_millis() {
-            return Ok(None);
+        let found: Answered = read(ANSWERS, &row)?;
+        if is_outdated(&found, now, self.config.idempotency_for) {
+            return Ok(Before::Outdated);
         }
         if found.digest != once.digest {
             return Err(MintError::KeyReused);
@@ -242,17 +299,47 @@ impl Work {
         let minted = found.ids.iter().map(|id| match minted(&*self.store, id.as_str()) {
             Ok(Some(one)) => Ok(one),
             Ok(None) => Err(MintError::Lost(*id)),
-            Err(error) => Err(MintError::Store(error)),
+            Err(error) => Err(MintError::from(error)),
         });
-        Ok(Some(Mint { minted: minted.collect::<Result<_, _>>()?, repeated: true }))
+        let minted = minted.collect::<Result<_, _>>()?;
+        Ok(Before::Answered(Mint { minted, repeated: true }))
     }
 
     fn next(&self, sequence: &str) -> Result<u64, MintError> {
         if let Some(next) = self.next.get(sequence) {
             return Ok(*next);
         }
-        self.store.next_number(SEQUENCES, sequence.as_bytes()).map_err(MintError::Store)
+        Ok(self.store.next_number(SEQUENCES, sequence.as_bytes())?)
     }
+
+    fn drop_answers(&self, keys: Vec<Vec<u8>>, now: u64) -> Result<usize, StoreError> {
+        let (mut changes, area) = (Vec::new(), ANSWERS);
+        for key in keys {
+            let Some(row) = self.store.value(area, &key)? else { continue };
+            let answered: Answered = read(area, &row)?;
+            if is_outdated(&answered, now, self.config.idempotency_for) {
+                changes.push(Change::RemoveValue { area, key: key.into() });
+            }
+        }
+        let dropped = changes.len();
+        if dropped > 0 {
+            self.writer.submit_blocking(changes)?.wait()?;
+        }
+        Ok(dropped)
+    }
+}
+
+/// What was answered under a key before.
+enum Before {
+    Nothing,
+    /// So long ago that it counts no more.
+    Outdated,
+    Answered(Mint),
+}
+
+/// Whether an answer is too old to be given again.
+pub(super) fn is_outdated(answered: &Answered, now: u64, kept_for: Duration) -> bool {
+    u128::from(now.saturating_sub(answered.at)) > kept_for.as_millis()
 }
 
 enum Begun {
@@ -266,7 +353,7 @@ enum Begun {
 }
 
 /// What is stored beside the ids: the audit entry, and what to answer next time.
-fn notes(order: &Order, minted: &[Minted]) -> Vec<Change> {
+fn notes(order: &Order, minted: &[Minted], is_outdated: bool) -> Vec<Change> {
     let at = order.at.unix_ms;
     let entry = Entry {
         at,
@@ -281,19 +368,19 @@ fn notes(order: &Order, minted: &[Minted]) -> Vec<Change> {
     let answered = order.once.as_ref().map(|once| {
         let ids = minted.iter().map(|one| one.id).collect();
         let answered = Answered { digest: once.digest.clone(), at, ids };
-        Change::put_value(ANSWERS, &once.key, &json(&answered))
+        // Of two authorities on one store that are asked at the same moment, one is to answer.
+        if is_outdated {
+            Change::put_value(ANSWERS, &once.key, &json(&answered))
+        } else {
+            Change::claim(ANSWERS, &once.key, &json(&answered))
+        }
     });
     std::iter::once(audit).chain(answered).collect()
 }
 
 /// What is known of an id.
 pub(super) fn minted(store: &dyn Store, id: &str) -> Result<Option<Minted>, StoreError> {
-    let row = store.value(IDS, id.as_bytes())?;
-    Ok(row.and_then(|row| {
-        let read = serde_json::from_slice(&row);
-        read.inspect_err(|error| tracing::error!(id, %error, "the row of an id cannot be read"))
-            .ok()
-    }))
+    store.value(IDS, id.as_bytes())?.map(|row| read(IDS, &row)).transpose()
 }
 
 fn answer(order: Order, result: Result<Mint, MintError>) {

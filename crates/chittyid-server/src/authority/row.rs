@@ -1,7 +1,7 @@
 //! What is stored.
 
 use chittyid::{ChittyId, EntityType};
-use mainstay_store::Area;
+use mainstay_store::{Area, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,6 +11,8 @@ pub(super) const IDS: Area = Area::new("chittyid.ids");
 pub(super) const SEQUENCES: Area = Area::new("chittyid.sequences");
 /// What was answered to whom under which `Idempotency-Key`.
 pub(super) const ANSWERS: Area = Area::new("chittyid.answers");
+/// What is written to find out whether the store takes anything.
+pub(super) const PROBE: Area = Area::new("chittyid.probe");
 /// Who did what.
 pub(super) const AUDIT: Area = Area::new("chittyid.audit");
 
@@ -59,6 +61,14 @@ pub struct Entry {
     pub address: Option<String>,
     /// What came of it: `minted`, `valid`, `invalid`, `unknown`.
     pub outcome: String,
+}
+
+/// A row as what was written into it.
+pub(super) fn read<T: for<'a> Deserialize<'a>>(area: Area, row: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(row).map_err(|error| {
+        let why = format!("a row cannot be read: {error}");
+        StoreError::Damaged { path: area.name().into(), why }
+    })
 }
 
 /// The key of an entry: sorted by time, and never twice.

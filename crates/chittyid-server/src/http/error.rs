@@ -64,6 +64,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message.into())
     }
 
+    pub(super) fn stopping() -> Self {
+        let message = MintError::Stopping.to_string();
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { retry_after: Some(1), ..Self::new(status, "SERVICE_UNAVAILABLE", message) }
+    }
+
     /// What the reader of a body said.
     pub(crate) fn body(rejection: &JsonRejection) -> Self {
         let status = rejection.status();

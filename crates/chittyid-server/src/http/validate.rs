@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chittyid::{ChecksumStatus, ChittyId, EntityType};
@@ -22,8 +22,9 @@ pub(super) struct ValidateBody {
 pub(super) async fn named(
     State(authority): State<Arc<Authority>>,
     Anyone { caller, .. }: Anyone,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let id = named_id(id)?;
     validate(authority, id, caller).await
 }
 
@@ -75,8 +76,9 @@ async fn validate(
 pub(super) async fn info(
     State(authority): State<Arc<Authority>>,
     Anyone { caller, is_known }: Anyone,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let id = named_id(id)?;
     let minted = match verdict(&authority, &id).await? {
         Verdict::Issued(minted) => minted,
         Verdict::NotIssued(_) => {
@@ -85,10 +87,12 @@ pub(super) async fn info(
             return Err(Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", message));
         }
         Verdict::Mismatch(found) => {
+            authority.note("info", &id, "invalid", &caller);
             let message = mismatch(&found)["error"].as_str().unwrap_or_default().to_owned();
             return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_ID", message));
         }
         Verdict::Malformed(error) => {
+            authority.note("info", &id, "invalid", &caller);
             return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_ID", error.to_string()));
         }
     };
@@ -109,6 +113,12 @@ pub(super) async fn info(
         answer["metadata"] = json!(minted.metadata);
     }
     Ok(Json(answer))
+}
+
+fn named_id(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    path.map(|Path(id)| id).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", error.body_text())
+    })
 }
 
 fn components(id: &ChittyId, entity: EntityType) -> Value {
@@ -157,9 +167,5 @@ fn parsed(verdict: &Verdict) -> Option<&ChittyId> {
 async fn verdict(authority: &Arc<Authority>, id: &str) -> Result<Verdict, Problem> {
     let (authority, id) = (authority.clone(), id.to_owned());
     let done = spawn_blocking(move || authority.verdict(&id)).await;
-    done.map_err(|_| {
-        let message = "the server stops".to_owned();
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
-    })?
-    .map_err(Problem::from)
+    done.map_err(|_| Problem::stopping())?.map_err(Problem::from)
 }

@@ -1,1 +1,18 @@
-//! Tests of the authority from the outside.
+//! The authority from the outside: real stores, real HTTP.
+
+#![cfg(test)]
+
+mod answers;
+mod asking;
+mod child;
+mod config;
+mod defaults;
+mod failing;
+mod limits;
+mod minting;
+mod model;
+mod numbers;
+mod once;
+mod record;
+mod served;
+mod stopping;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chittyid_server::ChittyIdConfig;
-use mainstay_server::config::{Config, Environment, LogFormat, PLACES, Problems, Setting};
+use mainstay_server::config::{Config, Environment, Flags, LogFormat, PLACES, Problems, Setting};
 use mainstay_server::{Ended, Handle, Server};
 use serde_json::json;
 
@@ -14,9 +14,21 @@ use crate::signals::{self, Stop};
 use crate::{ids, logging, out};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    serve(args, ids::configured).await
+}
+
+/// The same with an authority, also where the configuration does not name one.
+pub(crate) async fn with_authority(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    serve(args, ids::with_authority).await
+}
+
+/// What the configuration says about ids.
+type Ids = fn(&Config) -> Result<ChittyIdConfig, Problems>;
+
+async fn serve(args: &ServeArgs, read_ids: Ids) -> Result<ExitCode, Failure> {
     let flags = args.settings.flags();
     let config = Config::load(&flags, &environment()).map_err(refused)?;
-    let ids = ids::configured(&config).map_err(refused)?;
+    let ids = read_ids(&config).map_err(refused)?;
     logging::start(&config.log).map_err(Failure::usage)?;
     // Heard before anything is held, so that no signal can end the process by surprise.
     let (mut stop, mut hangup) = (Stop::listen()?, signals::hangup()?);
@@ -36,7 +48,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
                 hung_up = hangup.recv() => if hung_up.is_none() { return },
                 () = files.changed() => tracing::info!("a file of the configuration has changed"),
             }
-            before = reload(&handle, &flags, before).await;
+            before = reload(&handle, &flags, before, read_ids).await;
             files.follow(&before);
         }
     });
@@ -118,9 +130,9 @@ pub(crate) fn setting_json(setting: &Setting) -> serde_json::Value {
 
 /// Reads the configuration again and puts it in force, or keeps the old one; answers what is in
 /// force.
-async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before: Config) -> Config {
+async fn reload(handle: &Handle, flags: &Flags, before: Config, read_ids: Ids) -> Config {
     let read = Config::load(flags, &environment());
-    let read = read.and_then(|config| ids::configured(&config).map(|ids| (config, Some(ids))));
+    let read = read.and_then(|config| read_ids(&config).map(|ids| (config, Some(ids))));
     let (config, ids) = match read {
         Ok(read) => read,
         Err(problems) => {
@@ -140,7 +152,7 @@ async fn reload(handle: &Handle, flags: &mainstay_server::config::Flags, before:
         ("sessions", before.sessions != config.sessions),
         ("store", before.store != config.store),
         ("webhook", before.webhooks != config.webhooks),
-        ("chittyid", ids::configured(&before).ok() != ids),
+        ("chittyid", read_ids(&before).ok() != ids),
     ];
     for (section, _) in sections.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(section, "this section changes with a restart only");

@@ -2,7 +2,7 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 22] = [
+    let pages: [(&str, &[&str]); 26] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
@@ -20,6 +20,10 @@ fn help_says_what_it_said_before() {
         ("help-key.txt", &["key", "--help"]),
         ("help-key-new.txt", &["key", "new", "--help"]),
         ("help-key-hash.txt", &["key", "hash", "--help"]),
+        ("help-id.txt", &["id", "--help"]),
+        ("help-id-validate.txt", &["id", "validate", "--help"]),
+        ("help-id-inspect.txt", &["id", "inspect", "--help"]),
+        ("help-id-serve.txt", &["id", "serve", "--help"]),
         ("help-config.txt", &["config", "--help"]),
         ("help-config-init.txt", &["config", "init", "--help"]),
         ("help-config-check.txt", &["config", "check", "--help"]),
@@ -41,7 +45,7 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 22] = [
+    let lines: [&[&str]; 29] = [
         &[],
         &["nonsense"],
         &["hold"],
@@ -61,6 +65,13 @@ fn mistakes_in_the_command_line_end_with_2() {
         &["sessions", "send", "7", "no json"],
         &["key", "new", "--name", "not a name"],
         &["key", "hash"],
+        &["id"],
+        &["id", "validate"],
+        &["id", "validate", "--profile", "nonsense", "x"],
+        &["id", "validate", "--quiet", "--json", "x"],
+        &["id", "validate", "-", "-"],
+        &["id", "inspect"],
+        &["id", "serve", "--listen", "nonsense"],
         &["call", "http://127.0.0.1:1", "--exec", "true"],
         &["call", "http://127.0.0.1:1", "--jitter", "2"],
         &["call", "http://127.0.0.1:1", "--policy", "nonsense"],
@@ -76,7 +87,8 @@ fn mistakes_in_the_command_line_end_with_2() {
 fn completions_name_every_command() {
     let ended = run(&["completions", "bash"]);
     assert_eq!(ended.code, 0);
-    for name in ["serve", "hold", "ws", "call", "sessions", "key", "fault", "load", "config"] {
+    for name in ["serve", "hold", "ws", "call", "sessions", "key", "id", "fault", "load", "config"]
+    {
         assert!(ended.stdout.contains(name), "{name}");
     }
 }

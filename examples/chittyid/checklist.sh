@@ -2,7 +2,7 @@
 # The deployment checklist of ChittyID: health, one id, a hundred at the same time, the gateway's own
 # view. It needs curl, and a server with an authority and a gateway, such as
 #
-#   printf '[chittyid.authority]\n[chittyid.gateway]\nbase_url = "http://127.0.0.1:7180"\n' > mainstay.toml
+#   printf '[chittyid.authority]\n[chittyid.gateway]\n' > mainstay.toml
 #   mainstay serve
 #
 # usage: checklist.sh [http://127.0.0.1:7180]

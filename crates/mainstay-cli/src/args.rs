@@ -19,7 +19,9 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use fault::{BytesArgs, FaultArgs};
-pub(crate) use id::{IdAction, IdArgs, InspectArgs, ValidateArgs};
+pub(crate) use id::{
+    AuthorityArgs, BenchArgs, IdAction, IdArgs, InspectArgs, MintArgs, ValidateArgs,
+};
 pub(crate) use key::{KeyAction, KeyArgs};
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::{IdentityArgs, ReachArgs};

@@ -1,6 +1,6 @@
 //! The ChittyID products on the server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+use chittyid_client::ClientConfig;
 use chittyid_server::{
     Authority, Caller, ChittyIdConfig, Gateway, authority_routes, gateway_routes, key_hash,
 };
@@ -43,6 +44,7 @@ fn checked(config: &Config, chittyid: ChittyIdConfig) -> Result<ChittyIdConfig, 
     if chittyid.authority.is_some() {
         kept(config)?;
     }
+    plain(config, &chittyid)?;
     Ok(chittyid)
 }
 
@@ -66,16 +68,48 @@ pub(crate) fn product(config: ChittyIdConfig) -> Option<Product> {
 }
 
 fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError> {
-    let Ground { store, writer, .. } = ground;
+    let Ground { store, writer, address } = ground;
+    let asks_here = asks_here(&config);
     let mut routes = Router::new();
     if let Some(config) = config.authority {
         let authority = Authority::new(config, store, writer)?;
         routes = authority_routes(Arc::new(authority)).layer(from_fn(known));
     }
-    if let Some(config) = config.gateway {
+    if let Some(mut config) = config.gateway {
+        if asks_here {
+            config.base_url = format!("http://{}", reached(address));
+        }
         routes = routes.merge(gateway_routes(Arc::new(Gateway::new(config)?)));
     }
     Ok(routes)
+}
+
+/// Whether a gateway that names no authority has one beside it.
+fn asks_here(config: &ChittyIdConfig) -> bool {
+    let names_none = |gateway: &ClientConfig| gateway.base_url == ClientConfig::default().base_url;
+    config.authority.is_some() && config.gateway.as_ref().is_some_and(names_none)
+}
+
+/// How a server is reached from its own machine.
+fn reached(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+/// A gateway asks the authority beside it in plain HTTP: under which name a certificate is valid is
+/// not known.
+fn plain(config: &Config, chittyid: &ChittyIdConfig) -> Result<(), Problems> {
+    if config.server.tls.is_none() || !asks_here(chittyid) {
+        return Ok(());
+    }
+    let allowed = "the server's own https address, since it speaks TLS";
+    let error = ConfigError::new("base_url", format_args!("not said"), allowed);
+    Err(config.refused("chittyid.gateway", &error))
 }
 
 /// Says who asks in the words of the products.
@@ -117,7 +151,12 @@ pub(crate) fn announced(config: &ChittyIdConfig) -> Vec<String> {
         format!("chittyid authority: gives {profile} ids at /v1/mint")
     });
     let gateway = config.gateway.as_ref().map(|gateway| {
-        format!("chittyid gateway: asks {} at /api/id", safe_url(&gateway.base_url))
+        let asked = if asks_here(config) {
+            "the authority beside it".to_owned()
+        } else {
+            safe_url(&gateway.base_url)
+        };
+        format!("chittyid gateway: asks {asked} at /api/id")
     });
     authority.into_iter().chain(gateway).collect()
 }

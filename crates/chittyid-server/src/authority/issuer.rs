@@ -392,3 +392,66 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     // Strings as keys, and no number that JSON cannot have.
     serde_json::to_vec(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use mainstay_store::{MemoryStore, StoreConfig};
+
+    use super::*;
+
+    fn work() -> Work {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let writer = Arc::new(Writer::start(store.clone(), &StoreConfig::default()).unwrap());
+        let config = AuthorityConfig::default();
+        Work { config, store, writer, capacity: Arc::default(), next: HashMap::new() }
+    }
+
+    fn order(key: u8) -> (Order, oneshot::Receiver<Result<Mint, MintError>>) {
+        let (answer, answered) = oneshot::channel();
+        let (name, metadata) = (None, Map::new());
+        let wanted = vec![Wanted { entity: EntityType::Person, name, metadata }];
+        let once = Some(Once { key: [key; 32], digest: "asked".into() });
+        let caller = Caller { name: "ann".into(), key: None, address: None, is_admin: false };
+        let at = When { unix_ms: 1_800_000_000_000, year: 2027, month: 1 };
+        (Order { wanted, once, caller, at, answer }, answered)
+    }
+
+    #[test]
+    fn of_two_answers_under_one_key_the_store_takes_one() {
+        let order = order(1).0;
+        let answers = |is_outdated| notes(&order, &[], is_outdated).pop().unwrap();
+        assert!(matches!(answers(false), Change::Claim { area, .. } if area == ANSWERS));
+        assert!(matches!(answers(true), Change::PutValue { area, .. } if area == ANSWERS));
+    }
+
+    #[test]
+    fn an_order_that_somebody_else_was_faster_with_is_tried_again_and_not_for_ever() {
+        let mut work = work();
+        // Somebody else took a number that this one thinks is free.
+        let (taken, key) = (plan_of(&work), 1);
+        let take =
+            Change::Take { area: SEQUENCES, key: taken.as_bytes().into(), number: 1, limit: 9 };
+        work.store.commit(&[take]).unwrap();
+        work.next.insert(taken, 1);
+        let (first, mut answered) = order(key);
+        let again = work.serve(vec![first], false);
+        assert_eq!(again.len(), 1);
+        assert!(answered.try_recv().is_err(), "nobody is told yet");
+        assert!(work.serve(again, false).is_empty());
+        let mint = answered.try_recv().unwrap().unwrap();
+        assert_eq!(mint.minted[0].id, "CT-A-CHI-0002-P-27-A-0");
+        // Somebody claimed what comes next: the last try says so.
+        let claim = Change::claim(IDS, b"CT-A-CHI-0003-P-27-A-0", b"{}");
+        work.store.commit(&[claim]).unwrap();
+        let (next, mut answered) = order(2);
+        let again = work.serve(vec![next], false);
+        assert_eq!(again.len(), 1);
+        assert!(work.serve(again, true).is_empty());
+        let error = answered.try_recv().unwrap().unwrap_err();
+        assert!(matches!(error, MintError::Store(StoreError::Conflict(_))), "{error:?}");
+    }
+
+    fn plan_of(work: &Work) -> String {
+        Plan::of(&work.config, EntityType::Person, 2027, 1).sequence()
+    }
+}

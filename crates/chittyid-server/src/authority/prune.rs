@@ -70,3 +70,45 @@ impl Authority {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::UNIX_EPOCH;
+
+    use mainstay_store::{MemoryStore, Store, StoreConfig, Writer};
+
+    use super::*;
+    use crate::{AuthorityConfig, Caller, Request};
+
+    #[tokio::test]
+    async fn an_answer_that_is_given_anew_meanwhile_is_not_dropped() {
+        let secs = Arc::new(AtomicU64::new(1_800_000_000));
+        let clock = secs.clone();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let writer = Arc::new(Writer::start(store.clone(), &StoreConfig::default()).unwrap());
+        let clock =
+            Arc::new(move || UNIX_EPOCH + Duration::from_secs(clock.load(Ordering::SeqCst)));
+        let config = AuthorityConfig::default();
+        let too_old = config.idempotency_for.as_secs() + 1;
+        let authority = Authority::with_clock(config, store.clone(), writer, clock).unwrap();
+        let ann = Caller { name: "ann".into(), key: None, address: None, is_admin: false };
+        let mint = |key| {
+            let order = vec![Request { entity: "PEO".into(), ..Request::default() }];
+            authority.mint(order, false, &ann, Some(key))
+        };
+        drop((mint("one").await.unwrap(), mint("two").await.unwrap()));
+        // Both are found to be too old; then one of the keys is shown again.
+        secs.fetch_add(too_old, Ordering::SeqCst);
+        let found = store.values(ANSWERS, None, 9).unwrap();
+        let keys: Vec<Vec<u8>> = found.into_iter().map(|(key, _)| key).collect();
+        let now = authority.now().unix_ms;
+        let new = mint("one").await.unwrap();
+        let (dropped, answer) = channel();
+        authority.issuer.ask(Job::Drop { keys, now, dropped }).unwrap();
+        assert_eq!(answer.recv().unwrap().unwrap(), 1);
+        let again = mint("one").await.unwrap();
+        assert_eq!((&again.minted, again.repeated), (&new.minted, true));
+    }
+}

@@ -8,6 +8,7 @@ mod child;
 mod config;
 mod defaults;
 mod failing;
+mod gateway;
 mod limits;
 mod minting;
 mod model;

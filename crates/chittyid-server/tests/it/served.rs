@@ -144,6 +144,10 @@ impl Served {
         asked.await.expect("it answers in time")
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path}"), None, &[], "").await
     }
@@ -193,7 +197,7 @@ impl Answer {
     }
 }
 
-async fn exchange(
+pub(crate) async fn exchange(
     address: SocketAddr,
     order: &str,
     key: Option<&str>,

@@ -1,5 +1,9 @@
+mod asking;
+
 use chittyid::{Profile, Profiles};
 use clap::{Args, Subcommand};
+
+pub(crate) use asking::{AuthorityArgs, BenchArgs, MintArgs};
 
 use super::ServeArgs;
 
@@ -11,7 +15,9 @@ pub(crate) struct IdArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IdAction {
-    /// Check the form and the check digits of ids, without asking anybody
+    /// Have an authority mint ids
+    Mint(MintArgs),
+    /// Check the form and the check digits of ids, or ask an authority whether it gave them
     Validate(ValidateArgs),
     /// Show what an id's parts mean, or why it is none
     Inspect(InspectArgs),
@@ -28,6 +34,8 @@ Examples:
 Exit codes: 0 stopped in good order, 1 stopped after the deadline, 2 bad configuration,
 3 the address cannot be listened on.")]
     Serve(ServeArgs),
+    /// Measure an authority: minting, and validating with and without a cache
+    Bench(BenchArgs),
 }
 
 #[derive(Args, Debug)]
@@ -61,6 +69,11 @@ pub(crate) struct ValidateArgs {
     /// Leave out what is valid
     #[arg(long)]
     pub(crate) invalid_only: bool,
+    /// Ask the authority whether it gave them
+    #[arg(long)]
+    pub(crate) remote: bool,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
 }
 
 #[derive(Args, Debug)]

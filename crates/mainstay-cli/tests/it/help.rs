@@ -2,7 +2,7 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 26] = [
+    let pages: [(&str, &[&str]); 28] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
@@ -21,6 +21,8 @@ fn help_says_what_it_said_before() {
         ("help-key-new.txt", &["key", "new", "--help"]),
         ("help-key-hash.txt", &["key", "hash", "--help"]),
         ("help-id.txt", &["id", "--help"]),
+        ("help-id-mint.txt", &["id", "mint", "--help"]),
+        ("help-id-bench.txt", &["id", "bench", "--help"]),
         ("help-id-validate.txt", &["id", "validate", "--help"]),
         ("help-id-inspect.txt", &["id", "inspect", "--help"]),
         ("help-id-serve.txt", &["id", "serve", "--help"]),
@@ -45,7 +47,7 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 29] = [
+    let lines: [&[&str]; 35] = [
         &[],
         &["nonsense"],
         &["hold"],
@@ -70,6 +72,12 @@ fn mistakes_in_the_command_line_end_with_2() {
         &["id", "validate", "--profile", "nonsense", "x"],
         &["id", "validate", "--quiet", "--json", "x"],
         &["id", "validate", "-", "-"],
+        &["id", "validate", "--remote", "-", "-"],
+        &["id", "mint"],
+        &["id", "mint", "CASE"],
+        &["id", "mint", "INFO", "--meta", "nonsense"],
+        &["id", "mint", "INFO", "--count", "0"],
+        &["id", "bench", "--mints", "0"],
         &["id", "inspect"],
         &["id", "serve", "--listen", "nonsense"],
         &["call", "http://127.0.0.1:1", "--exec", "true"],

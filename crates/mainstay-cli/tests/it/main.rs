@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod authority;
 mod call;
 mod clients;
 mod config;

@@ -12,7 +12,7 @@ use crate::exit::{Failure, chain, ok_if};
 use crate::out;
 
 /// Bytes of a line that are looked at: no id has nearly as many.
-const LINE_MAX: usize = 1_024;
+pub(super) const LINE_MAX: usize = 1_024;
 /// Characters that are shown of what is no id.
 const SHOWN_MAX: usize = 64;
 /// What is read, and what is written, at once.
@@ -22,15 +22,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 const LOOK_EVERY: u64 = 1 << 16;
 
 pub(super) fn run(args: &ValidateArgs) -> Result<ExitCode, Failure> {
-    let is_piped = !io::stdout().is_terminal();
-    let mut check = Check {
-        accepted: args.profile,
-        form: Form::of(args),
-        has_progress: is_piped && io::stderr().is_terminal() && !args.quiet,
-        shown_at: Instant::now(),
-        seen: Counts::default(),
-        output: io::BufWriter::with_capacity(PIECE, io::stdout().lock()),
-    };
+    let mut check = Check::new(args, io::BufWriter::with_capacity(PIECE, io::stdout().lock()));
     let mut has_input = false;
     for id in &args.ids {
         let written = if id != "-" {
@@ -53,7 +45,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Whether there may still be a reader.
-fn go_on(written: io::Result<()>) -> Result<bool, Failure> {
+pub(super) fn go_on(written: io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -83,14 +75,31 @@ impl Form {
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Counts {
+pub(super) struct Counts {
     ids: u64,
     valid: u64,
-    invalid: u64,
+    pub(super) invalid: u64,
+    /// Of which nobody could be asked.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) unverified: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What came of a check.
+pub(super) enum Outcome {
+    /// Its profile, if that is known.
+    Valid(Option<&'static str>),
+    Invalid(String),
+    /// Nobody could be asked.
+    Unverified(String),
 }
 
 /// What there is to check.
-enum Found<'a> {
+pub(super) enum Found<'a> {
     Text(&'a str),
     /// So many bytes, of which the first are known.
     TooLong(&'a [u8], usize),
@@ -102,23 +111,36 @@ struct Line<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
-    valid: bool,
+    /// None when nobody could be asked.
+    valid: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-struct Check<W> {
+pub(super) struct Check<W> {
     accepted: Profiles,
     form: Form,
     has_progress: bool,
     shown_at: Instant,
-    seen: Counts,
+    pub(super) seen: Counts,
     output: W,
 }
 
 impl<W: Write> Check<W> {
+    pub(super) fn new(args: &ValidateArgs, output: W) -> Self {
+        let is_piped = !io::stdout().is_terminal();
+        Self {
+            accepted: args.profile,
+            form: Form::of(args),
+            has_progress: is_piped && io::stderr().is_terminal() && !args.quiet,
+            shown_at: Instant::now(),
+            seen: Counts::default(),
+            output,
+        }
+    }
+
     /// Every line of that; the outer error is one of reading, the inner one of writing.
     fn lines(&mut self, mut input: impl BufRead) -> Result<io::Result<()>, Failure> {
         let (mut line, mut number) = (Vec::with_capacity(LINE_MAX), 0);
@@ -143,59 +165,59 @@ impl<W: Write> Check<W> {
     }
 
     fn one(&mut self, found: Found<'_>, line: Option<u64>) -> io::Result<()> {
-        self.seen.ids += 1;
-        let id = match &found {
-            Found::Text(text) => checked(text, self.accepted),
+        let outcome = match &found {
+            Found::Text(text) => match checked(text, self.accepted) {
+                Ok(id) => Outcome::Valid(Some(id.profile().name())),
+                Err(error) => Outcome::Invalid(error),
+            },
             Found::TooLong(_, length) => {
-                Err(chittyid::Error::TooLong { length: *length }.to_string())
+                Outcome::Invalid(chittyid::Error::TooLong { length: *length }.to_string())
             }
-            Found::NoText(_) => Err("the line is no UTF-8".to_owned()),
+            Found::NoText(_) => Outcome::Invalid("the line is no UTF-8".to_owned()),
         };
-        match id {
-            Ok(id) => {
-                self.seen.valid += 1;
-                self.valid(&id, line)
-            }
-            Err(error) => {
-                self.seen.invalid += 1;
-                self.invalid(&found, line, error)
-            }
-        }
+        self.tell(&found, line, outcome)
     }
 
-    fn valid(&mut self, id: &ChittyId, line: Option<u64>) -> io::Result<()> {
-        let profile = id.profile().name();
-        match self.form {
-            Form::Text { only_invalid: false } => writeln!(self.output, "{id}: valid, {profile}"),
-            Form::Json { only_invalid: false } => {
-                let profile = Some(profile);
-                self.json(&Line { id: id.as_str(), line, valid: true, profile, error: None })
-            }
-            Form::Nothing | Form::Text { .. } | Form::Json { .. } => Ok(()),
-        }
-    }
-
-    fn invalid(&mut self, found: &Found<'_>, line: Option<u64>, error: String) -> io::Result<()> {
+    /// Counts what came of a check, and writes it.
+    pub(super) fn tell(
+        &mut self,
+        found: &Found<'_>,
+        line: Option<u64>,
+        outcome: Outcome,
+    ) -> io::Result<()> {
+        self.seen.ids += 1;
+        let (count, valid, word) = match &outcome {
+            Outcome::Valid(_) => (&mut self.seen.valid, Some(true), "valid"),
+            Outcome::Invalid(_) => (&mut self.seen.invalid, Some(false), "invalid"),
+            Outcome::Unverified(_) => (&mut self.seen.unverified, None, "unverified"),
+        };
+        *count += 1;
         let shown = match found {
             Found::Text(text) => shown(text),
             Found::TooLong(bytes, _) | Found::NoText(bytes) => {
                 shown(&String::from_utf8_lossy(bytes))
             }
         };
-        match self.form {
-            Form::Nothing => Ok(()),
-            Form::Text { .. } => {
-                let shown: String = shown.escape_debug().collect();
-                match line {
-                    Some(line) => {
-                        writeln!(self.output, "{shown}: invalid (line {line}): {error}")
-                    }
-                    None => writeln!(self.output, "{shown}: invalid: {error}"),
-                }
+        let (profile, error) = match outcome {
+            Outcome::Valid(profile) => (profile, None),
+            Outcome::Invalid(error) | Outcome::Unverified(error) => (None, Some(error)),
+        };
+        match (self.form, error) {
+            (Form::Nothing, _)
+            | (Form::Text { only_invalid: true } | Form::Json { only_invalid: true }, None) => {
+                Ok(())
             }
-            Form::Json { .. } => {
-                let (valid, profile, error) = (false, None, Some(error));
+            (Form::Json { .. }, error) => {
                 self.json(&Line { id: &shown, line, valid, profile, error })
+            }
+            (Form::Text { .. }, None) => {
+                let profile = profile.map(|profile| format!(", {profile}")).unwrap_or_default();
+                writeln!(self.output, "{shown}: {word}{profile}")
+            }
+            (Form::Text { .. }, Some(error)) => {
+                let shown: String = shown.escape_debug().collect();
+                let line = line.map(|line| format!(" (line {line})")).unwrap_or_default();
+                writeln!(self.output, "{shown}: {word}{line}: {error}")
             }
         }
     }
@@ -205,7 +227,7 @@ impl<W: Write> Check<W> {
         self.output.write_all(b"\n")
     }
 
-    fn progress(&mut self) {
+    pub(super) fn progress(&mut self) {
         if self.has_progress && self.shown_at.elapsed() >= PROGRESS {
             self.shown_at = Instant::now();
             let Counts { ids, invalid, .. } = self.seen;
@@ -215,7 +237,7 @@ impl<W: Write> Check<W> {
     }
 
     /// What there was in all, where it `is_many`.
-    fn end(&mut self, is_many: bool) -> io::Result<()> {
+    pub(super) fn end(&mut self, is_many: bool) -> io::Result<()> {
         if self.has_progress {
             // What was drawn there goes away.
             drop(write!(io::stderr().lock(), "\r\x1b[K"));
@@ -226,8 +248,12 @@ impl<W: Write> Check<W> {
         }
         self.output.flush()?;
         if is_many && let Form::Text { .. } = self.form {
-            let Counts { ids, valid, invalid } = self.seen;
-            out::error(&format!("{ids} ids: {valid} valid, {invalid} invalid"));
+            let Counts { ids, valid, invalid, unverified } = self.seen;
+            let unverified = match unverified {
+                0 => String::new(),
+                count => format!(", {count} unverified"),
+            };
+            out::error(&format!("{ids} ids: {valid} valid, {invalid} invalid{unverified}"));
         }
         Ok(())
     }
@@ -253,7 +279,7 @@ fn shown(text: &str) -> String {
 
 /// Reads a line without its end, and answers its length; none at the end. Of a long one, the first
 /// bytes are kept.
-fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<usize>> {
+pub(super) fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<usize>> {
     line.clear();
     let mut length = 0;
     loop {

@@ -1,0 +1,157 @@
+//! The commands that ask an authority, against one that is served.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{Ended, Program, ask, command};
+use crate::serve::{Serving, serve};
+
+/// Both in one server: the gateway asks the authority beside it.
+const FILE: &str = "[chittyid.authority]\nmints_per_minute = 1000\n[chittyid.gateway]\n";
+
+fn at(serving: &Serving, args: &[&str]) -> Command {
+    let mut asking = command(args);
+    asking.env("CHITTYID_SERVICE_URL", format!("http://{}", serving.address));
+    asking.env_remove("CHITTY_ID_TOKEN");
+    asking
+}
+
+fn run(serving: &Serving, args: &[&str]) -> Ended {
+    Program::start(at(serving, args)).end()
+}
+
+#[test]
+fn ids_are_minted_and_the_authority_knows_them() {
+    let serving = serve(FILE);
+    let one = run(&serving, &["id", "mint", "peo", "--name", "Ann", "--meta", "a=1", "--json"]);
+    assert_eq!((one.code, one.stderr.as_str()), (0, ""));
+    let minted: Value = serde_json::from_str(&one.stdout).unwrap();
+    let id = minted["chittyId"].as_str().unwrap();
+    assert_eq!(minted["metadata"], serde_json::json!({ "a": "1" }));
+    let (status, info) = ask(&serving.address, "GET", &format!("/v1/{id}/info"), None);
+    let info: Value = serde_json::from_str(&info).unwrap();
+    assert_eq!((status, &info["name"], &info["entity"]), (200, &"Ann".into(), &"PEO".into()));
+    let many = run(&serving, &["id", "mint", "INFO", "--count", "230"]);
+    assert_eq!(many.code, 0, "{}", many.stderr);
+    let mut ids: Vec<&str> = many.stdout.lines().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 230);
+    let unknown = "CT-A-CHI-9999-I-26-A-Z";
+    let asked = run(&serving, &["id", "validate", "--remote", id, ids[7], unknown]);
+    assert_eq!(asked.code, 1);
+    assert_eq!(
+        asked.stdout,
+        format!(
+            "{id}: valid, client-v1\n{}: valid, client-v1\n{unknown}: invalid: this authority has \
+             not issued it\n",
+            ids[7]
+        )
+    );
+    assert_eq!(asked.stderr, "3 ids: 2 valid, 1 invalid\n");
+}
+
+#[test]
+fn a_list_of_ids_is_asked_about_line_by_line() {
+    let serving = serve(FILE);
+    let minted = run(&serving, &["id", "mint", "FACT", "--count", "100"]).stdout;
+    let mut asking = at(&serving, &["id", "validate", "--remote", "--invalid-only", "--json", "-"]);
+    asking.stdin(Stdio::piped());
+    let mut asking = Program::start(asking);
+    asking.write(&format!("{minted}nonsense\n"));
+    asking.close_input();
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""));
+    let lines: Vec<Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["id"], &lines[0]["line"]), (&"nonsense".into(), &101.into()));
+    let counts = serde_json::json!({ "ids": 101, "valid": 100, "invalid": 1 });
+    assert_eq!(lines[1]["summary"], counts);
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn the_same_idempotency_key_mints_nothing_more() {
+    let serving = serve(FILE);
+    let args = ["id", "mint", "EVNT", "--count", "150", "--idempotency-key", "import-7"];
+    let first = run(&serving, &args);
+    assert_eq!((first.code, first.stdout.lines().count()), (0, 150));
+    assert_eq!(run(&serving, &args).stdout, first.stdout);
+}
+
+#[test]
+fn an_authority_that_is_not_there_leaves_ids_unverified_and_mints_nothing() {
+    let nobody = "http://127.0.0.1:1";
+    let mut asking = command(&["id", "validate", "--remote", "--json", "CT-A-CHI-0001-I-26-A-0"]);
+    asking.env("CHITTYID_SERVICE_URL", nobody);
+    let ended = Program::start(asking).end();
+    let line: Value = serde_json::from_str(ended.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((ended.code, &line["valid"]), (3, &Value::Null), "{line}");
+    let ended = Program::start(command(&["id", "mint", "INFO", "--url", nobody])).end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+    assert!(ended.stderr.contains("refuses connections"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_key_is_shown_from_the_environment_and_never_written() {
+    let key = "msk_a-key-that-nobody-may-read";
+    let hashed = Program::start({
+        let mut hashing = command(&["key", "hash"]);
+        hashing.stdin(Stdio::piped());
+        hashing
+    });
+    let mut hashed = hashed;
+    hashed.write(key);
+    hashed.close_input();
+    let hash = hashed.end().stdout.trim().to_owned();
+    let file =
+        format!("{FILE}[[auth.key]]\nname = \"registry\"\nhash = \"{hash}\"\nrole = \"client\"\n");
+    let serving = serve(&file);
+    let without = run(&serving, &["id", "mint", "INFO"]);
+    assert_eq!((without.code, without.stdout.as_str()), (2, ""), "{}", without.stderr);
+    for (shown, code) in [(key, 0), ("msk_another-key-of-nobody", 2)] {
+        let mut asking = at(&serving, &["id", "mint", "INFO", "--json"]);
+        asking.env("CHITTY_ID_TOKEN", shown);
+        let ended = Program::start(asking).end();
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(!format!("{}{}", ended.stdout, ended.stderr).contains(shown));
+    }
+}
+
+#[test]
+fn an_authority_is_measured_as_seed_002_asks() {
+    let serving = serve(FILE);
+    let args = ["id", "bench", "--mints", "50", "--validations", "200", "--concurrency", "4"];
+    let shown = run(&serving, &args);
+    assert_eq!(shown.code, 0, "{}{}", shown.stdout, shown.stderr);
+    for text in [
+        "ChittyID Generation Benchmark\n=============================\n50 generations: ",
+        "Success rate: 100%, errors: 0",
+        "200 validations, cached: ",
+        "200 validations, uncached: ",
+        "200 validations, 70% cached: ",
+    ] {
+        assert!(shown.stdout.contains(text), "{text}: {}", shown.stdout);
+    }
+    let json = run(&serving, &[&args[..], &["--json"]].concat());
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&json["minted"]["count"], &json["mixed"]["count"]), (&50.into(), &200.into()));
+    let elsewhere = run(&serving, &["id", "bench", "--url", "http://192.0.2.1"]);
+    assert_eq!(elsewhere.code, 2);
+    assert!(elsewhere.stderr.contains("--yes-i-own-this"), "{}", elsewhere.stderr);
+}
+
+#[test]
+fn the_deployment_checklist_of_seed_002_passes() {
+    let serving = serve(FILE);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/chittyid/checklist.sh");
+    let mut checking = Command::new("sh");
+    checking.arg(script).arg(format!("http://{}", serving.address));
+    checking.env_remove("CHITTY_ID_TOKEN").env("NO_PROXY", "*");
+    checking.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = Program::start(checking).end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    assert_eq!(ended.stdout.lines().count(), 8);
+    assert!(ended.stdout.lines().all(|line| line.starts_with("ok ")), "{}", ended.stdout);
+}

@@ -127,14 +127,16 @@ async fn a_page_in_place_of_an_answer_is_known_whatever_its_status_says() {
 
 #[tokio::test]
 async fn pages_count_against_the_service() {
-    let server = Odd::new(vec![reply("200 OK", "", "<html>Sign in</html>")]).await;
-    let client = server.client();
-    for _ in 0..5 {
+    for status in ["200 OK", "403 Forbidden", "404 Not Found"] {
+        let server = Odd::new(vec![reply(status, "", "<html>Sign in</html>")]).await;
+        let client = server.client();
+        for _ in 0..5 {
+            let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
+            assert!(matches!(error, Error::Page(_)), "{error}");
+        }
         let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
-        assert!(matches!(error, Error::Page(_)), "{error}");
+        assert!(matches!(error, Error::CircuitOpen { .. }), "{status}: {error}");
     }
-    let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
-    assert!(matches!(error, Error::CircuitOpen { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -298,6 +300,7 @@ async fn no_redirect_is_followed_with_the_key() {
         assert_eq!(**to, format!("http://{}", thief.address));
         let verdict = client.validate(CLIENT_V1).await;
         assert!(matches!(verdict, Verdict::Unverified { .. }), "{verdict:?}");
+        assert_eq!(client.circuit_breaker_status().failures, 2, "it is no answer");
     }
     assert_eq!(thief.requests(), 0);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chittyid_client::{Client, ClientConfig, EntityType, Error, Verdict, WatchConfig};
 use mainstay::link::StateName;
@@ -17,7 +18,8 @@ fn watched(world: &World) -> Client {
 
 /// Short waits, and health checks that a loaded machine answers in time; none comes by itself.
 fn patient() -> WatchConfig {
-    WatchConfig { first_wait: 10 * MS, ..WatchConfig::default() }
+    let interval = Duration::from_secs(3_600);
+    WatchConfig { interval, first_wait: 10 * MS, ..WatchConfig::default() }
 }
 
 fn state(client: &Client) -> &'static str {
@@ -103,6 +105,21 @@ async fn a_call_that_finds_nobody_tells_the_watch_before_the_next_check() {
     .await;
     proxy.set(Fault::NONE);
     until("it is back", || state(&client) == "CONNECTED").await;
+}
+
+#[tokio::test]
+async fn a_service_that_answers_only_that_it_fails_is_not_kept_for_well() {
+    let world = World::new().await;
+    let watch = WatchConfig { unhealthy_threshold: 2, ..patient() };
+    let client = Client::new(ClientConfig { watch, ..world.config() }).unwrap();
+    client.connect().await.unwrap();
+    world.set_health(503);
+    world.fail(500, usize::MAX);
+    assert!(!client.connection().check_now().await);
+    assert_eq!(state(&client), "CONNECTED");
+    client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
+    assert!(!client.connection().check_now().await);
+    assert_eq!(state(&client), "RECONNECTING");
 }
 
 #[tokio::test]

@@ -99,8 +99,9 @@ async fn tell(hook: &Hook, hub: &Hub, client: &Client, batch: &Batch) -> usize {
     };
     tracing::error!(webhook = hook.spec.name, why, "a batch of events is given up and kept aside");
     hook.failed(why);
-    hook.held().dead += 1;
     bury(hook, hub, batch).await;
+    // Not before it is there: whoever reads the count may ask for it at once.
+    hook.held().dead += 1;
     0
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct AuthorityArgs {
     after_help = "Each id is stored by the authority before it is answered. A mint that fails on \
 the way is tried
 again under the same idempotency key, so that it burns no second id; with --idempotency-key, also
-by another run of this command.
+by another run of this command. With --count, an authority's limit is waited for, up to 120 s at a
+time.
 
 Examples:
   mainstay id mint INFO

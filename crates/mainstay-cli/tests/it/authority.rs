@@ -73,6 +73,22 @@ fn a_list_of_ids_is_asked_about_line_by_line() {
 }
 
 #[test]
+fn a_verdict_is_told_while_the_next_line_is_awaited() {
+    let serving = serve(FILE);
+    let id = run(&serving, &["id", "mint", "FACT"]).stdout;
+    let mut asking = at(&serving, &["id", "validate", "--remote", "-"]);
+    asking.stdin(Stdio::piped());
+    let mut asking = Program::start(asking);
+    for text in [id.as_str(), "nonsense\n", id.as_str()] {
+        asking.write(text);
+        asking.line("verdict", |line| line.starts_with(text.trim_end()));
+    }
+    asking.close_input();
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+}
+
+#[test]
 fn the_same_idempotency_key_mints_nothing_more() {
     let serving = serve(FILE);
     let args = ["id", "mint", "EVNT", "--count", "150", "--idempotency-key", "import-7"];

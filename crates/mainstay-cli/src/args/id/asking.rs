@@ -34,7 +34,7 @@ Examples:
   jq -n '{a: 1}' | mainstay id mint FACT --meta-file - --json
 
 Exit codes: 0 minted, 1 the authority refused or failed, 2 usage, or the key does not hold, 3 the
-authority does not answer."
+authority does not answer, or nobody reads the ids."
 )]
 pub(crate) struct MintArgs {
     /// What the id stands for: PEO, PLACE, PROP, EVNT, AUTH, INFO, FACT, CONTEXT, ACTOR

@@ -13,6 +13,7 @@ set -u
 base=${1:-http://127.0.0.1:7180}
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
 failed=0
 
 say() {

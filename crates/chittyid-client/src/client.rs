@@ -88,8 +88,9 @@ impl Client {
     /// The same client, sending other credentials where a call does not say otherwise. A gateway
     /// passes on what its caller showed, so that no stranger uses the gateway's own key.
     ///
-    /// Answers to other keys than the client's own that say *too many requests* (429) come back at
-    /// once: they hold no other caller back, and do not count against the service.
+    /// Answers to other keys than the client's own that say *too many requests* (429), *loop detected*
+    /// (508), or refuse with a page (4xx) come back at once: a stranger can bring them about; they
+    /// hold no other caller back, and do not count against the service.
     #[must_use]
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
         Self { inner: self.inner.clone(), credentials }

@@ -263,14 +263,20 @@ impl Classify<Answer, Trouble> for Meaning {
 impl Meaning {
     fn of(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
-        // What one of many callers used up must hold back no other, nor speak against the service.
-        if status == StatusCode::TOO_MANY_REQUESTS && !self.is_own {
+        // What one of many callers used up, or brought about with what it sent (gateways that it
+        // claims to come through, what a firewall takes for an attack), must hold back no other, nor
+        // speak against the service.
+        if !self.is_own
+            && (status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::LOOP_DETECTED)
+        {
             return Outcome::Refused;
         }
         let outcome = status_outcome(status, &answer.headers, SystemTime::now());
         let is_answer = match outcome {
             Outcome::Success => !status.is_redirection() && answer.page().is_none(),
-            Outcome::Refused => status == StatusCode::UNAUTHORIZED || answer.page().is_none(),
+            Outcome::Refused => {
+                !self.is_own || status == StatusCode::UNAUTHORIZED || answer.page().is_none()
+            }
             Outcome::Permanent
             | Outcome::Transient { .. }
             | Outcome::Elsewhere

@@ -17,6 +17,9 @@ use crate::breaker::millis;
 use crate::error::Error;
 use crate::{CacheConfig, Credentials};
 
+/// Others for whose answer one waits who could not use it, before one asks alone.
+const IN_VAIN_MAX: u32 = 2;
+
 /// Whether an id is valid: only the service that gives ids knows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -158,7 +161,8 @@ impl Verdicts {
 
     /// The verdict that is kept for `id`, or what `ask` brings: all who ask at the same time share one
     /// answer. What could not be asked is not kept, and is shared only by those who show the same
-    /// credentials: others may be answered.
+    /// credentials: others may be answered. Whoever waited in vain for [two](IN_VAIN_MAX) others asks
+    /// alone: a crowd with bad credentials makes nobody wait for each of them.
     pub(crate) async fn get_or_ask<Fut: Future<Output = Verdict>>(
         &self,
         id: &str,
@@ -168,7 +172,7 @@ impl Verdicts {
         if let Some(verdict) = self.get(id) {
             return verdict;
         }
-        loop {
+        for _ in 0..IN_VAIN_MAX {
             match self.flights.join(id, credentials) {
                 Place::Leads(flight) => {
                     // Another flight may have landed since.
@@ -189,6 +193,9 @@ impl Verdicts {
                 }
             }
         }
+        let verdict = ask().await;
+        self.keep(id, &verdict);
+        verdict
     }
 
     fn keep(&self, id: &str, verdict: &Verdict) {

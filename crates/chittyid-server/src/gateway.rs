@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{AUTHORIZATION, VIA};
 use axum::http::{HeaderMap, StatusCode};
@@ -18,19 +18,27 @@ use mainstay::clock;
 use mainstay::core::config::ConfigError;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::error::{Problem, timestamp};
-use crate::http::idempotency_key;
+use crate::http::{idempotency_key, wrong_method};
 
 /// The largest body: metadata, and some room.
 const BODY_MAX: usize = 64 * 1024;
 /// The most gateways that a request may have come through.
 const HOPS_MAX: usize = 8;
+/// The most questions at the same time. An authority beside it in one server has as many places
+/// left: else those who wait for its answer would keep it from answering.
+const AT_ONCE_MAX: usize = 128;
+/// The most bytes that they may say of themselves: what is passed on must not be more than an
+/// authority reads.
+const VIA_MAX: usize = 1024;
 
 /// Answers `/api/id/…` by asking an authority.
 #[derive(Debug)]
 pub struct Gateway {
     client: Client,
+    places: Semaphore,
     /// What it calls itself in the header `Via`.
     name: String,
 }
@@ -45,23 +53,41 @@ impl Gateway {
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         check(&config)?;
         let name = format!("mainstay-{:016x}", clock::draw());
-        Ok(Self { client: Client::new(config)?, name })
+        Ok(Self { client: Client::new(config)?, places: Semaphore::new(AT_ONCE_MAX), name })
+    }
+
+    /// A place among those who ask at the same time.
+    fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.places.try_acquire().map_err(|_| {
+            let message = format!("more than {AT_ONCE_MAX} requests are being answered");
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Problem::new(status, "OVERLOADED", message).after(Some(1))
+        })
     }
 
     /// The client for one caller; a request that came through this gateway already is refused.
     fn client_for(&self, headers: &HeaderMap) -> Result<Client, Problem> {
+        let looped = |message: &str| {
+            Problem::new(StatusCode::LOOP_DETECTED, "LOOP_DETECTED", message.to_owned())
+        };
         let mut via = String::new();
         let mut hops = 0;
         for value in headers.get_all(VIA) {
             let text = value.to_str().unwrap_or_default();
             for hop in text.split(',').map(str::trim).filter(|hop| !hop.is_empty()) {
+                if hop.split_whitespace().any(|word| word == self.name) {
+                    return Err(looped("the gateway asks itself: its base_url leads back to it"));
+                }
                 hops += 1;
-                if hop.split_whitespace().any(|word| word == self.name) || hops > HOPS_MAX {
-                    let message = "the gateway asks itself: its base_url leads back to it".into();
-                    return Err(Problem::new(StatusCode::LOOP_DETECTED, "LOOP_DETECTED", message));
+                if hops > HOPS_MAX {
+                    return Err(looped("the request came through too many gateways"));
                 }
                 let _infallible = write!(via, "{hop}, ");
             }
+        }
+        if via.len() > VIA_MAX {
+            let message = format!("the header Via has more than {VIA_MAX} bytes");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message));
         }
         let _infallible = write!(via, "1.1 {}", self.name);
         let key = shown(headers)?;
@@ -100,6 +126,7 @@ pub fn gateway_routes(gateway: Arc<Gateway>) -> Router {
         .route("/api/id/validate/{id}", get(validate))
         .route("/api/id/health", get(health))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(gateway)
 }
 
@@ -116,6 +143,7 @@ async fn generate(
     headers: HeaderMap,
     body: Result<Json<GenerateBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
+    let _place = gateway.place()?;
     let client = gateway.client_for(&headers)?;
     let Json(GenerateBody { entity, name, metadata }) =
         body.map_err(|error| Problem::body(&error))?;
@@ -139,9 +167,13 @@ async fn generate(
 async fn validate(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let _place = gateway.place()?;
     let client = gateway.client_for(&headers)?;
+    let Path(id) = id.map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", error.body_text())
+    })?;
     // What is no id may be long.
     let id: String = id.chars().take(2 * chittyid::MAX_LEN).collect();
     Ok(match client.validate(&id).await {

@@ -60,7 +60,7 @@ pub fn authority_routes(authority: Arc<Authority>) -> Router {
         .with_state(authority)
 }
 
-async fn wrong_method() -> Problem {
+pub(crate) async fn wrong_method() -> Problem {
     let message = "this path has other methods: see the header `Allow`".to_owned();
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
 }

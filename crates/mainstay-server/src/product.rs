@@ -36,7 +36,10 @@ pub struct Ground {
 /// Each request that reaches them has a [`Caller`] in its extensions. Requests of foreign pages, and
 /// of other machines where nobody must show credentials, do not reach them; whether somebody must
 /// show credentials otherwise, each route decides. An answer of 401 counts as a failed attempt of
-/// its address: too many of them, and it is told to wait.
+/// its address: too many of them, and it is told to wait. Up to 256 requests are answered at the
+/// same time, beside as many of the server's own, and each within 30 s.
+///
+/// Paths must not be those of the server: [`Server::run`](crate::Server::run) panics where two are.
 pub struct Product(Make);
 
 type Make = Box<dyn FnOnce(Ground) -> Result<Router, ProductError> + Send>;
@@ -75,7 +78,7 @@ impl fmt::Debug for Product {
 pub(crate) fn guarded(routes: Router, shared: &Arc<Shared>) -> Router {
     routes
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(shared.clone(), guard::in_time))
+        .layer(from_fn_with_state(shared.clone(), guard::product_in_time))
         .layer(from_fn_with_state(shared.clone(), known))
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) loopback: bool,
     pub(crate) started: Instant,
     pub(crate) requests: Arc<Semaphore>,
+    /// Of what is built on top: whoever keeps that busy keeps nobody from asking the server itself.
+    pub(crate) product_requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) prometheus: Prometheus,
@@ -114,6 +116,7 @@ impl Shared {
             loopback: config.server.listen.ip().is_loopback(),
             started: Instant::now(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            product_requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stopping: watch::Sender::new(false),
             prometheus: Prometheus(prometheus),

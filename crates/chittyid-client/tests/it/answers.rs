@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use chittyid_client::{
-    ApiKey, Client, ClientConfig, EntityType, Error, LimitedBy, Profile, Unreachable, Verdict, Who,
+    ApiKey, Client, ClientConfig, Credentials, EntityType, Error, LimitedBy, Profile, Unreachable,
+    Verdict, Who,
 };
 use serde_json::Value;
 
@@ -137,6 +138,32 @@ async fn pages_count_against_the_service() {
         let error = client.mint(EntityType::Fact, Value::Null).await.unwrap_err();
         assert!(matches!(error, Error::CircuitOpen { .. }), "{status}: {error}");
     }
+}
+
+#[tokio::test]
+async fn what_strangers_bring_about_opens_no_breaker_for_others() {
+    let page = "<html>Request Header Or Cookie Too Large</html>";
+    let looped = r#"{"error":"LOOP_DETECTED","message":"too many gateways"}"#;
+    for (status, body) in [("400 x", page), ("403 x", page), ("508 Loop Detected", looped)] {
+        let server = Odd::new(vec![reply(status, "", body)]).await;
+        let client = server.client();
+        let passed = Credentials::Passed { key: None, via: "1.1 a".into() };
+        let stranger = client.with_credentials(passed);
+        for number in 1..=10 {
+            let error = stranger.mint(EntityType::Fact, Value::Null).await.unwrap_err();
+            assert!(matches!(error, Error::Page(_) | Error::Service(_)), "{status}: {error}");
+            assert_eq!(server.requests(), number, "it would be the same again");
+        }
+        assert_eq!(client.circuit_breaker_status().failures, 0, "{status}");
+    }
+    let server = Odd::new(vec![reply("502 Bad Gateway", "", page)]).await;
+    let client = server.client();
+    let stranger = client.with_credentials(Credentials::Anonymous);
+    for _ in 0..5 {
+        let error = stranger.mint(EntityType::Fact, Value::Null).await.unwrap_err();
+        assert!(matches!(error, Error::Page(_)), "{error}");
+    }
+    assert_eq!(client.circuit_breaker_status().state, "OPEN", "that is the service's own failure");
 }
 
 #[tokio::test]

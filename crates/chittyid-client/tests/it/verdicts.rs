@@ -220,3 +220,22 @@ async fn callers_with_different_keys_share_a_verdict_and_not_a_refusal() {
     }
     assert_eq!(server.requests(), 2, "one for the first, one for the three others");
 }
+
+#[tokio::test]
+async fn a_crowd_with_bad_keys_makes_nobody_wait_for_each_of_them() {
+    let refused = || reply("401 x", "", "{}");
+    let late = |reply| Reply::Late(100 * MS, Box::new(reply));
+    // The first three are answered; whoever asks then would wait for ever.
+    let server = Odd::new(vec![late(refused()), late(refused()), Reply::Hang]).await;
+    let client = server.client();
+    let ask = |client: Client| tokio::spawn(async move { client.validate(ID).await });
+    let crowd: Vec<_> = (0..20)
+        .map(|number| {
+            let key = ApiKey::new(&format!("bad-{number}")).unwrap();
+            ask(client.with_credentials(Credentials::Key(key)))
+        })
+        .collect();
+    until("all but those who were answered ask for themselves", || server.requests() >= 3 + 15)
+        .await;
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -188,6 +188,82 @@ async fn two_gateways_that_ask_each_other_stop_as_well() {
 }
 
 #[tokio::test]
+async fn what_a_stranger_claims_to_have_come_through_is_bounded() {
+    let authority = Served::new(config()).await;
+    let first = Open::gateway(authority.address()).await;
+    let id = first.generate(Some(ANN)).await.body["chittyId"].as_str().unwrap().to_owned();
+    let ask = |via: String| {
+        let (order, first) = (format!("GET /api/id/validate/{id}"), &first);
+        async move { first.ask(&order, Some(ANN), &[&format!("Via: {via}")], &Value::Null).await }
+    };
+    let hops = |count: usize| vec!["1.1 elsewhere"; count].join(", ");
+    assert_eq!(ask(hops(8)).await.status, 200);
+    ask(hops(9)).await.refuses(508, "LOOP_DETECTED", "too many gateways");
+    let long = format!("1.1 {}", "x".repeat(8_000));
+    ask(long).await.refuses(400, "INVALID_REQUEST", "Via");
+}
+
+#[tokio::test]
+async fn eight_gateways_that_a_stranger_made_up_open_no_breaker_for_others() {
+    // A gateway before another: what the first lets through, the second takes for a loop.
+    let authority = Served::new(config()).await;
+    let last = Open::gateway(authority.address()).await;
+    let forth = misled(last.address, Arc::default()).await;
+    let first = Open::gateway(forth.address).await;
+    let made_up = ["Via: 1.1 a, 1.1 b, 1.1 c, 1.1 d, 1.1 e, 1.1 f, 1.1 g, 1.1 h"];
+    let body = json!({ "entity": "INFO" });
+    for _ in 0..10 {
+        let answer = first.ask("POST /api/id/generate", None, &made_up, &body).await;
+        answer.refuses(508, "LOOP_DETECTED", "Service must be available.");
+    }
+    let answer = first.validate("CT-A-CHI-0001-I-26-A-0").await;
+    assert_eq!((answer.status, &answer.body["valid"]), (200, &json!(false)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_takes_on_no_more_than_it_can_hold() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = asked.clone();
+    let silent = move || {
+        let seen = seen.clone();
+        async move {
+            seen.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<StatusCode>().await
+        }
+    };
+    let silent = Open::new(Router::new().fallback(silent)).await;
+    let gateway = Arc::new(Open::gateway(silent.address).await);
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..128 {
+        let gateway = gateway.clone();
+        let id = format!("CT-A-CHI-{number:04}-I-26-A-0");
+        waiting.spawn(async move { gateway.validate(&id).await });
+    }
+    timeout(PATIENCE, async {
+        while asked.load(Ordering::SeqCst) < 128 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("all of them are asked about");
+    let answer = gateway.generate(Some(ANN)).await;
+    answer.refuses(503, "OVERLOADED", "128");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    waiting.abort_all();
+    timeout(PATIENCE, async { while waiting.join_next().await.is_some() {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_gateway_does_not_answer_is_refused_in_its_own_words() {
+    let authority = Served::new(config()).await;
+    let gateway = Open::gateway(authority.address()).await;
+    let answer = gateway.ask("GET /api/id/generate", None, &[], &Value::Null).await;
+    answer.refuses(405, "METHOD_NOT_ALLOWED", "Allow");
+    let answer = gateway.validate("%ff").await;
+    answer.refuses(400, "INVALID_REQUEST", "UTF-8");
+}
+
+#[tokio::test]
 async fn without_an_authority_nothing_is_minted_and_nothing_is_valid() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let gateway = Open::gateway(nobody).await;

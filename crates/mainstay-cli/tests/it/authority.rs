@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::program::{Ended, Program, ask, command};
 use crate::serve::{Serving, serve};
+use crate::server::{Answer, Server};
 
 /// Both in one server: the gateway asks the authority beside it.
 const FILE: &str = "[chittyid.authority]\nmints_per_minute = 1000\n[chittyid.gateway]\n";
@@ -72,12 +73,74 @@ fn a_list_of_ids_is_asked_about_line_by_line() {
 }
 
 #[test]
+fn a_verdict_is_told_while_the_next_line_is_awaited() {
+    let serving = serve(FILE);
+    let id = run(&serving, &["id", "mint", "FACT"]).stdout;
+    let mut asking = at(&serving, &["id", "validate", "--remote", "-"]);
+    asking.stdin(Stdio::piped());
+    let mut asking = Program::start(asking);
+    for text in [id.as_str(), "nonsense\n", id.as_str()] {
+        asking.write(text);
+        asking.line("verdict", |line| line.starts_with(text.trim_end()));
+    }
+    asking.close_input();
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+}
+
+#[test]
 fn the_same_idempotency_key_mints_nothing_more() {
     let serving = serve(FILE);
     let args = ["id", "mint", "EVNT", "--count", "150", "--idempotency-key", "import-7"];
     let first = run(&serving, &args);
     assert_eq!((first.code, first.stdout.lines().count()), (0, 150));
     assert_eq!(run(&serving, &args).stdout, first.stdout);
+}
+
+#[test]
+fn the_limit_of_an_authority_is_waited_for() {
+    let authority = Server::new(|number| match number {
+        1..=3 => Answer::Status(429, "Retry-After: 1\r\n", "{}"),
+        _ => Answer::Status(
+            200,
+            "Content-Type: application/json\r\n",
+            r#"{"chittyIds":["CT-A-CHI-0001-I-26-A-0","CT-A-CHI-0002-I-26-A-0"]}"#,
+        ),
+    });
+    let url = authority.url("");
+    let many = Program::start(command(&["id", "mint", "INFO", "--count", "2", "--url", &url]));
+    let many = many.end();
+    assert_eq!((many.code, many.stdout.lines().count()), (0, 2), "{}", many.stderr);
+    assert_eq!(many.stderr, "the authority gives no more for 1 s: waiting\n");
+}
+
+#[test]
+fn nothing_more_is_minted_for_a_reader_who_has_gone() {
+    let serving = serve("[chittyid.authority]\nmints_per_minute = 100000\n");
+    for into in ["| head -n 1", "> /dev/full"] {
+        let mut minting = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_mainstay");
+        let order = format!("({program} id mint INFO --count 50000; echo $? >&2) {into}");
+        minting.args(["-c", &order]).env("NO_PROXY", "*").env_remove("CHITTY_ID_TOKEN");
+        minting.env("CHITTYID_SERVICE_URL", format!("http://{}", serving.address));
+        minting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = Program::start(minting).end();
+        assert!(ended.stderr.contains(" were minted, but standard output"), "{}", ended.stderr);
+        assert!(ended.stderr.trim_end().ends_with('3'), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn metadata_that_is_too_long_is_said_to_be_and_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.json");
+    // What is cut after the limit is an object still.
+    let blanks = " ".repeat(1 << 20);
+    std::fs::write(&path, format!("{{\"a\":1}}{blanks}nonsense")).unwrap();
+    let path = path.to_str().unwrap();
+    let ended = Program::start(command(&["id", "mint", "INFO", "--meta-file", path])).end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("has more than 1048576 bytes"), "{}", ended.stderr);
 }
 
 #[test]

@@ -117,6 +117,8 @@ impl Shard {
             return Err(Refusal::Stale);
         }
         let next = current.max(shown).checked_add(1).ok_or(Refusal::Stale)?;
+        // What was lost with a restart is of the connection before this one.
+        self.tell_loss(now, slot);
         let takeover = turn == Turn::TakeOver;
         if takeover {
             self.close(slot, CloseReason::Superseded);

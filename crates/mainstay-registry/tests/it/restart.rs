@@ -113,6 +113,10 @@ fn what_happens_to_a_restored_session_comes_after_its_loss() {
     });
     let mut of = std::collections::BTreeMap::<_, Vec<_>>::new();
     for event in events {
+        if event.session == back {
+            let generation = if event.kind == LOST { 1 } else { 2 };
+            assert_eq!(event.generation, generation, "{:?} is of its own connection", event.kind);
+        }
         of.entry(event.session).or_default().push((event.seq, event.kind));
     }
     assert_eq!(of[&back], [(2, LOST), (3, EventKind::Resumed { replay: true })]);

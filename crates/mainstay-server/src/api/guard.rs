@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use mainstay::clock;
+use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use super::time::unix_secs;
@@ -188,14 +189,25 @@ fn is_local(host: &str) -> bool {
 }
 
 /// Ends what takes too long, and turns away what is too much.
-pub(crate) async fn in_time(
+pub(super) async fn in_time(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(_place) = shared.requests.clone().try_acquire_owned() else {
-        return ApiError::Overloaded.into_response();
-    };
+    bounded(&shared.requests, request, next).await
+}
+
+/// The same for what is built on top, which has places of its own.
+pub(crate) async fn product_in_time(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    bounded(&shared.product_requests, request, next).await
+}
+
+async fn bounded(places: &Semaphore, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else { return ApiError::Overloaded.into_response() };
     match tokio::time::timeout(WITHIN, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::Timeout.into_response(),

@@ -174,8 +174,15 @@ impl Hub {
 
     /// Stores everything that is left, and closes the store.
     pub(crate) async fn close(self: Arc<Self>) {
+        // Nobody sweeps any more.
+        for rest in self.journal.take_all_down(&self.registry) {
+            self.perform(rest);
+        }
         self.checkpoint();
+        // Once the writer has nothing else to do, there is room for what it had none for before.
         let flushed = self.journal.writer.flush().await;
+        self.journal.try_again(&self.registry);
+        let flushed = flushed.and(self.journal.writer.flush().await);
         if let Err(error) = flushed {
             tracing::error!(%error, "not everything could be stored");
         }
@@ -184,5 +191,39 @@ impl Hub {
         if let Err(error) = closed {
             tracing::error!(%error, "the store was not closed in good order");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_swap::ArcSwap;
+    use mainstay_registry::{Event, EventId, EventKind, SessionId};
+    use mainstay_store::{MemoryStore, Position, Store};
+
+    use super::*;
+    use crate::config::{Config, Environment, Flags};
+    use crate::session::Standalone;
+
+    #[tokio::test]
+    async fn what_there_was_no_room_for_is_stored_before_the_end() {
+        let config = Config::parse("", None, &Flags::default(), &Environment::new()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let auth = Arc::new(ArcSwap::from_pointee(crate::state::auth(&config)));
+        let handler = Arc::new(Standalone::new(config.sessions.messages));
+        let (sessions, kept) = (&config.sessions, &config.store.config);
+        let hub = Arc::new(Hub::open(sessions, store.clone(), kept, auth, handler).unwrap());
+        let event = Event {
+            id: EventId { unix_ms: 1, nr: 0 },
+            session: SessionId::from_bits(7),
+            generation: 1,
+            seq: 1,
+            user: None,
+            organisation: "acme".into(),
+            kind: EventKind::Suspected,
+        };
+        hub.journal.keep(Vec::new(), vec![event.clone()]);
+        hub.close().await;
+        let told = store.history(Position(0), 10).unwrap();
+        assert_eq!(told.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [event]);
     }
 }

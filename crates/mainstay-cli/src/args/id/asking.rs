@@ -24,7 +24,8 @@ pub(crate) struct AuthorityArgs {
     after_help = "Each id is stored by the authority before it is answered. A mint that fails on \
 the way is tried
 again under the same idempotency key, so that it burns no second id; with --idempotency-key, also
-by another run of this command.
+by another run of this command. With --count, an authority's limit is waited for, up to 120 s at a
+time.
 
 Examples:
   mainstay id mint INFO
@@ -33,7 +34,7 @@ Examples:
   jq -n '{a: 1}' | mainstay id mint FACT --meta-file - --json
 
 Exit codes: 0 minted, 1 the authority refused or failed, 2 usage, or the key does not hold, 3 the
-authority does not answer."
+authority does not answer, or nobody reads the ids."
 )]
 pub(crate) struct MintArgs {
     /// What the id stands for: PEO, PLACE, PROP, EVNT, AUTH, INFO, FACT, CONTEXT, ACTOR

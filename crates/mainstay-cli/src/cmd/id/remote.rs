@@ -1,11 +1,13 @@
 //! `mainstay id validate --remote`
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::io;
 use std::process::ExitCode;
 
 use chittyid_client::{Client, Verdict};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::ask;
 use super::validate::{Check, Found, LINE_MAX, Outcome, go_on, next_line};
@@ -43,11 +45,37 @@ pub(super) async fn run(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     Ok(asking.code())
 }
 
+/// Gives each line of standard input away, or why there are no more, as long as somebody takes them.
+fn read_lines(to: &mpsc::Sender<io::Result<String>>) {
+    let mut line = Vec::with_capacity(LINE_MAX);
+    loop {
+        let read = match next_line(&mut io::stdin().lock(), &mut line) {
+            Ok(None) => return,
+            Ok(Some(_)) => Ok(String::from_utf8_lossy(&line).into_owned()),
+            Err(error) => Err(error),
+        };
+        let is_over = read.is_err();
+        if to.blocking_send(read).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+/// Waits for the answer to the first question; for ever where there is none.
+async fn answered(first: Option<&mut Asked>) {
+    let Some(Asked { verdict, told, .. }) = first else { return pending().await };
+    if told.is_none() {
+        *told = Some(verdict.await);
+    }
+}
+
 /// A question on its way.
 struct Asked {
     id: String,
     line: Option<u64>,
     verdict: JoinHandle<Verdict>,
+    /// Its answer, once somebody has waited for it.
+    told: Option<Result<Verdict, JoinError>>,
 }
 
 struct Asking {
@@ -62,7 +90,7 @@ impl Asking {
     async fn ask(&mut self, id: String, line: Option<u64>) -> Result<bool, Failure> {
         let (client, asked) = (self.client.clone(), id.clone());
         let verdict = tokio::spawn(async move { client.validate(&asked).await });
-        self.waiting.push_back(Asked { id, line, verdict });
+        self.waiting.push_back(Asked { id, line, verdict, told: None });
         if self.waiting.len() < AT_ONCE {
             return Ok(true);
         }
@@ -72,19 +100,30 @@ impl Asking {
         }
     }
 
-    /// Every line of standard input.
+    /// Every line of standard input. While none comes, what is known by then is told: whoever writes
+    /// the lines may wait for the answers.
     async fn lines(&mut self) -> Result<bool, Failure> {
-        let (mut line, mut number) = (Vec::with_capacity(LINE_MAX), 0);
+        let (sender, mut lines) = mpsc::channel(AT_ONCE);
+        // Reading cannot be interrupted: nobody waits for its end.
+        drop(tokio::task::spawn_blocking(move || read_lines(&sender)));
+        let mut number = 0;
         loop {
-            // Not for longer than one line: what is asked goes on meanwhile.
-            let read = next_line(&mut io::stdin().lock(), &mut line).map_err(|error| {
+            let read = tokio::select! {
+                read = lines.recv() => read,
+                () = answered(self.waiting.front_mut()) => {
+                    if let Some(first) = self.waiting.pop_front()
+                        && !self.tell(first).await?
+                    {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+            };
+            let Some(line) = read else { return Ok(true) };
+            let id = line.map_err(|error| {
                 Failure::environment(format!("standard input cannot be read: {}", chain(&error)))
             })?;
-            if read.is_none() {
-                return Ok(true);
-            }
             number += 1;
-            let id = String::from_utf8_lossy(&line).into_owned();
             if !self.ask(id, Some(number)).await? {
                 return Ok(false);
             }
@@ -92,8 +131,13 @@ impl Asking {
         }
     }
 
-    async fn tell(&mut self, Asked { id, line, verdict }: Asked) -> Result<bool, Failure> {
-        let outcome = match verdict.await {
+    async fn tell(&mut self, asked: Asked) -> Result<bool, Failure> {
+        let Asked { id, line, verdict, told } = asked;
+        let verdict = match told {
+            Some(verdict) => verdict,
+            None => verdict.await,
+        };
+        let outcome = match verdict {
             Ok(Verdict::Valid { profile, .. }) => {
                 Outcome::Valid(profile.map(chittyid::Profile::name))
             }

@@ -27,7 +27,7 @@ ask() {
     shift
     if [ -n "${CHITTY_ID_TOKEN:-}" ]; then
         # Not an argument: others on this machine could read it.
-        printf 'header = "Authorization: Bearer %s"\n' "$CHITTY_ID_TOKEN" |
+        printf 'header = "Authorization: Bearer %s"\n' "$(printf '%s' "$CHITTY_ID_TOKEN" | sed 's/["\\]/\\&/g')" |
             curl -sS --max-time 30 -o "$into" -w '%{http_code}' --config - "$@"
     else
         curl -sS --max-time 30 -o "$into" -w '%{http_code}' "$@"
@@ -60,7 +60,7 @@ while [ "$number" -le 100 ]; do
     number=$((number + 1))
 done
 wait
-minted=$(cat "$folder"/status.* | sed 's/200/200\n/g' | grep -c '^200$')
+minted=$(for status in "$folder"/status.*; do cat "$status"; echo; done | grep -c '^200$')
 unique=$(ids | sort -u | wc -l)
 if [ "$minted" -eq 101 ] && [ "$unique" -eq 101 ]; then
     say ok "100 at the same time: all minted, all different"

@@ -75,8 +75,10 @@ where
     }
     let mut results = Vec::with_capacity(calls.len());
     for call in calls {
-        if let Ok(result) = call.await {
-            results.push(result);
+        match call.await {
+            Ok(result) => results.push(result),
+            // Nobody ends one of them from outside.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
     results

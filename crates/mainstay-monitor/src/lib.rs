@@ -1,0 +1,10 @@
+//! What measurements mean: whether a series rises, what few samples prove, and when to alert.
+//!
+//! * [`trend`] says whether latency, connections or errors go up or down, and is seldom wrong on
+//!   series that do neither;
+//! * [`wilson`] says between which bounds a share lies of which only some samples are known.
+//!
+//! It reads no clock and does no IO. **The server does not use it yet.**
+
+pub mod trend;
+pub mod wilson;

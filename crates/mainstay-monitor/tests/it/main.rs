@@ -1,0 +1,6 @@
+//! What a monitor promises, through its public face.
+
+#[cfg(test)]
+mod rates;
+#[cfg(test)]
+mod trends;

@@ -102,7 +102,7 @@ impl Series {
         let moved = slope * (last.0 - first.0);
         let z = mann_kendall(&values).z() / wandering(&residuals, moved);
         let level = median(&mut values);
-        verdict(z, RAMP_Z, moved, self.matters(moved, level, RAMP_FACTOR))
+        verdict(z, RAMP_Z, self.matters(moved, level, RAMP_FACTOR))
     }
 
     /// 1 when the latest minutes are above the others, −1 when below, else 0.
@@ -121,7 +121,7 @@ impl Series {
             points.iter().map(|(at, value)| (*at, value - level(*at))).collect();
         let moved = after - before;
         let z = mann_whitney(&earlier, &later).z() / wandering(&residuals, moved);
-        verdict(z, SHIFT_Z, moved, self.matters(moved, before, SHIFT_FACTOR))
+        verdict(z, SHIFT_Z, self.matters(moved, before, SHIFT_FACTOR))
     }
 
     /// Whether a change of `moved` is one that people care about.
@@ -167,9 +167,9 @@ fn wandering(residuals: &[(f64, f64)], moved: f64) -> f64 {
     if dwarfed { 1.0 } else { damping(autocorrelation(residuals)) }
 }
 
-fn verdict(z: f64, beyond: f64, moved: f64, matters: bool) -> i8 {
-    let fires = z.abs() > beyond && matters && z * moved > 0.0;
-    match (fires, z > 0.0) {
+/// Neither estimate can be far on the other side of its test: that many pairs cannot.
+fn verdict(z: f64, beyond: f64, matters: bool) -> i8 {
+    match (matters && z.abs() > beyond, z > 0.0) {
         (false, _) => 0,
         (true, true) => 1,
         (true, false) => -1,
@@ -198,4 +198,45 @@ fn cell(signal: Signal, minute: Minute) -> Option<Cell> {
     #[expect(clippy::cast_possible_truncation, reason = "seven digits are more than is measured")]
     let value = value as f32;
     Some(Cell { value, failed, calls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// 22 minutes around 100 ms, then these.
+    fn class(latest: [u64; RECENT]) -> Class {
+        let mut series = Series::new(Signal::Latency);
+        for minute in 0..22 {
+            series.push(latency(100 + minute % 2));
+        }
+        for millis in latest {
+            series.push(if millis == 0 { Minute::Nothing } else { latency(millis) });
+        }
+        series.class()
+    }
+
+    fn latency(millis: u64) -> Minute {
+        Minute::Latency { value: Duration::from_millis(millis), samples: SAMPLES_MIN }
+    }
+
+    #[test]
+    fn a_shift_needs_half_of_the_latest_minutes() {
+        assert_eq!(class([200, 0, 0, 200, 0, 0, 0, 200]), Class::Stable);
+        assert_eq!(class([200, 0, 0, 200, 0, 0, 200, 200]), Class::Rising);
+        assert_eq!(class([50, 0, 0, 50, 0, 0, 50, 50]), Class::Falling);
+    }
+
+    #[test]
+    fn the_oldest_minute_gives_way_to_the_newest() {
+        let mut series = Series::new(Signal::Connections);
+        for count in 0..70 {
+            series.push(Minute::Connections(count));
+        }
+        let points: Vec<(f64, f64)> =
+            (0_u32..30).map(|at| (f64::from(at), f64::from(at + 40))).collect();
+        assert_eq!(series.points(), points);
+        assert_eq!(series.line(), Some((69.0, 1.0)));
+    }
 }

@@ -223,7 +223,7 @@ fn a_share_must_be_proven_to_raise_and_seen_to_clear() {
     assert_eq!(letters(&alert.handle(at(2), &failing, share(9, 60))), "F(High)");
     assert_eq!(letters(&alert.handle(at(3), &failing, share(0, 49))), "", "few clear nothing");
     assert_eq!(letters(&alert.handle(at(4), &failing, share(3, 60))), "", "5 % is not behind 3 %");
-    assert_eq!(letters(&alert.handle(at(5), &failing, share(1, 60))), "R");
+    assert_eq!(letters(&alert.handle(at(5), &failing, share(1, 50))), "R", "fifty are enough");
 
     let quality = RuleConfig {
         side: Side::Below,
@@ -259,6 +259,13 @@ fn a_clock_that_leapt_ahead_and_came_back_wedges_nothing() {
     assert_eq!(letters(&alert.handle(at(140), &rule(), value(0.0))), "R");
     drop(alert.handle(Instant::MAX, &rule(), value(0.0)));
     assert_eq!(alert.state(), State::Inactive);
+
+    let mut alert = reach(State::Keep);
+    drop(alert.handle(far, &rule(), value(0.0)));
+    drop(alert.handle(at(100), &rule(), value(0.0)));
+    assert_eq!(alert.state(), State::Resolved);
+    drop(alert.handle(at(1_000), &rule(), value(0.0)));
+    assert_eq!(alert.state(), State::Inactive, "known for a quarter of an hour, not for years");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What people say about an alert.
 
 use mainstay_monitor::alert::{
-    Acknowledgement, Alert, Effect, Ended, Input, NOTE_MAX, Silence, State, WHO_MAX,
+    Acknowledgement, Alert, Effect, Ended, Input, NOTE_MAX, Severity, Silence, State, WHO_MAX,
 };
 
 use crate::alerts::{acknowledge, at, reach, rule, value};
@@ -40,17 +40,22 @@ fn a_silence_of_what_does_not_fire_waits_for_it() {
 #[test]
 fn an_acknowledgement_outlasts_better_news_and_is_replaced_by_the_next() {
     let mut alert = reach(State::Firing);
-    drop(alert.handle(at(70), &rule(), acknowledge(1, None)));
-    drop(alert.handle(at(80), &rule(), value(0.0)));
-    drop(alert.handle(at(90), &rule(), value(11.0)));
+    drop(alert.handle(at(60), &rule(), value(21.0)));
+    drop(alert.handle(at(120), &rule(), value(21.0)));
+    drop(alert.handle(at(121), &rule(), acknowledge(1, None)));
+    let better =
+        Effect::SeverityChanged { incident: 1, from: Severity::Critical, to: Severity::High };
+    assert_eq!(alert.handle(at(122), &rule(), value(11.0)), [better]);
+    drop(alert.handle(at(125), &rule(), value(0.0)));
+    drop(alert.handle(at(130), &rule(), value(11.0)));
     assert_eq!((alert.state(), alert.acknowledgement().is_some()), (State::Firing, true));
     let by = Acknowledgement { who: "é".repeat(999), note: "n".repeat(9_999), until: None };
-    drop(alert.handle(at(95), &rule(), Input::Acknowledge { incident: 1, by }));
+    drop(alert.handle(at(135), &rule(), Input::Acknowledge { incident: 1, by }));
     let by = alert.acknowledgement().expect("it was replaced");
     assert_eq!((by.who.chars().count(), by.note.len()), (WHO_MAX, NOTE_MAX));
     assert_eq!(
-        alert.handle(at(96), &rule(), Input::Withdraw),
+        alert.handle(at(136), &rule(), Input::Withdraw),
         [Effect::AcknowledgementEnded(Ended::Withdrawn)]
     );
-    assert_eq!(alert.handle(at(97), &rule(), Input::Withdraw), []);
+    assert_eq!(alert.handle(at(137), &rule(), Input::Withdraw), []);
 }

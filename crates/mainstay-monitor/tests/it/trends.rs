@@ -59,7 +59,7 @@ fn a_trend_without_data_is_forgotten() {
 #[test]
 fn known_series_are_called_what_they_are() {
     type Case = (&'static str, Signal, fn(u32) -> Minute, Class);
-    let table: [Case; 14] = [
+    let table: [Case; 15] = [
         ("flat", Signal::Latency, |_| latency(100), Class::Stable),
         ("ramp", Signal::Latency, |at| latency(100 + u64::from(at) * 2), Class::Rising),
         ("ramp down", Signal::Latency, |at| latency(200 - u64::from(at) * 2), Class::Falling),
@@ -78,11 +78,17 @@ fn known_series_are_called_what_they_are() {
         ("by 3 %", Signal::Connections, |at| Minute::Connections(1000 + at), Class::Stable),
         ("worsening", Signal::Errors, |at| errors(at, 1000), Class::Rising),
         ("improving", Signal::Errors, |at| errors(40 - at, 1000), Class::Falling),
+        ("ebb with two errors", Signal::Errors, ebb, Class::Stable),
         ("ebb without errors", Signal::Errors, |at| errors(0, 4000 - 99 * at), Class::Stable),
     ];
     for (name, signal, minute, expected) in table {
         assert_eq!(after(signal, (0..40).map(minute)).0.class(), expected, "{name}");
     }
+}
+
+/// Traffic that ebbs away, with one failure in each half of the last 30 minutes.
+fn ebb(at: u32) -> Minute {
+    errors(u32::from(at == 15 || at == 27), 40_000 - 990 * at)
 }
 
 fn gap(at: u32, minute: Minute) -> Minute {

@@ -11,7 +11,9 @@
 //!
 //! Either is enough; when they contradict each other, the series is neither. What matters is told
 //! by the signal: 15 % (ramp) or 20 % (shift) of a latency or of the odds of an error, 10 % *and*
-//! 5 connections for a count. A class changes when three evaluations in a row say so.
+//! 5 connections for a count. A move of more than twelve times the median residual is not taken for
+//! wandering, and errors must also differ by their pooled counts (z > 1.645). A class changes when
+//! three evaluations in a row say so.
 //!
 //! ```text
 //!             3 × the same other class

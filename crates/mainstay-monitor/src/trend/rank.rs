@@ -145,7 +145,7 @@ mod tests {
         let up = mann_kendall(&[1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!((up.s, up.variance), (10.0, 50.0 / 3.0));
         assert!((up.z() - 9.0 / (50.0_f64 / 3.0).sqrt()).abs() < 1e-12);
-        // Gilbert 1987, ex. 16.4-like: one pair tied takes 2·1·9 = 18 from the sum.
+        // One tied pair takes 2·1·9 = 18 from the sum.
         let tied = mann_kendall(&[1.0, 1.0, 2.0]);
         assert_eq!((tied.s, tied.variance), (2.0, (3.0 * 2.0 * 11.0 - 18.0) / 18.0));
         let flat = mann_kendall(&[4.0; 30]);

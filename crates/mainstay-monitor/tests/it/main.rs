@@ -1,0 +1,16 @@
+//! What a monitor promises, through its public face.
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod defaults;
+#[cfg(test)]
+mod flags;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod rates;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod trends;

@@ -21,10 +21,11 @@ use mainstay_store::{Change, Durability, Store, StoreError, Writer};
 use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 pub(crate) use capacity::Capacity;
 pub use capacity::Left;
-use issuer::{Issuer, Job, Once, Order, Wanted, When};
+use issuer::{Before, Issuer, Job, Once, Order, Wanted, When};
 pub(crate) use plan::Plan;
 use row::{AUDIT, PROBE, audit_key};
 pub use row::{Entry, Minted};
@@ -214,6 +215,11 @@ impl Authority {
     ) -> Result<Mint, MintError> {
         let wanted = self.wanted(requests, is_batch)?;
         let once = key.map(|key| once(caller, key, &wanted)).transpose()?;
+        if let Some(once) = &once
+            && let Some(mint) = self.answered(once).await?
+        {
+            return Ok(mint);
+        }
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let admitted = self.rates.admit_many(clock::now(), caller.told_apart_by(), count);
         admitted.map_err(MintError::RateLimited)?;
@@ -225,6 +231,17 @@ impl Authority {
             metrics::counter!("chittyid_minted_total").increment(u64::from(count));
         }
         Ok(mint)
+    }
+
+    /// What was answered before is answered again without counting: it mints nothing.
+    async fn answered(&self, once: &Once) -> Result<Option<Mint>, MintError> {
+        let (config, store) = (self.config.clone(), self.store.clone());
+        let (once, now) = (once.clone(), self.now().unix_ms);
+        let read = spawn_blocking(move || issuer::before(&config, &*store, &once, now));
+        match read.await.map_err(|_| MintError::Stopping)?? {
+            Before::Answered(mint) => Ok(Some(mint)),
+            Before::Nothing | Before::Outdated => Ok(None),
+        }
     }
 
     fn wanted(&self, requests: Vec<Request>, is_batch: bool) -> Result<Vec<Wanted>, MintError> {

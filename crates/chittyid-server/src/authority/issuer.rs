@@ -233,7 +233,7 @@ impl Work {
 
     fn give(&mut self, order: &Order) -> Result<Begun, MintError> {
         let before = match &order.once {
-            Some(once) => self.before(once, order.at.unix_ms)?,
+            Some(once) => before(&self.config, &*self.store, once, order.at.unix_ms)?,
             None => Before::Nothing,
         };
         if let Before::Answered(mint) = before {
@@ -284,27 +284,6 @@ impl Work {
         Ok(Begun::New { mint: Mint { minted, repeated: false }, sequences, ticket })
     }
 
-    /// What was answered under that key before.
-    fn before(&self, once: &Once, now: u64) -> Result<Before, MintError> {
-        let Some(row) = self.store.value(ANSWERS, &once.key)? else {
-            return Ok(Before::Nothing);
-        };
-        let found: Answered = read(ANSWERS, &row)?;
-        if is_outdated(&found, now, self.config.idempotency_for) {
-            return Ok(Before::Outdated);
-        }
-        if found.digest != once.digest {
-            return Err(MintError::KeyReused);
-        }
-        let minted = found.ids.iter().map(|id| match minted(&*self.store, id.as_str()) {
-            Ok(Some(one)) => Ok(one),
-            Ok(None) => Err(MintError::Lost(*id)),
-            Err(error) => Err(MintError::from(error)),
-        });
-        let minted = minted.collect::<Result<_, _>>()?;
-        Ok(Before::Answered(Mint { minted, repeated: true }))
-    }
-
     fn next(&self, sequence: &str) -> Result<u64, MintError> {
         if let Some(next) = self.next.get(sequence) {
             return Ok(*next);
@@ -329,8 +308,32 @@ impl Work {
     }
 }
 
+/// What was answered under that key before. Blocks.
+pub(super) fn before(
+    config: &AuthorityConfig,
+    store: &dyn Store,
+    once: &Once,
+    now: u64,
+) -> Result<Before, MintError> {
+    let Some(row) = store.value(ANSWERS, &once.key)? else { return Ok(Before::Nothing) };
+    let found: Answered = read(ANSWERS, &row)?;
+    if is_outdated(&found, now, config.idempotency_for) {
+        return Ok(Before::Outdated);
+    }
+    if found.digest != once.digest {
+        return Err(MintError::KeyReused);
+    }
+    let minted = found.ids.iter().map(|id| match minted(store, id.as_str()) {
+        Ok(Some(one)) => Ok(one),
+        Ok(None) => Err(MintError::Lost(*id)),
+        Err(error) => Err(MintError::from(error)),
+    });
+    let minted = minted.collect::<Result<_, _>>()?;
+    Ok(Before::Answered(Mint { minted, repeated: true }))
+}
+
 /// What was answered under a key before.
-enum Before {
+pub(super) enum Before {
     Nothing,
     /// So long ago that it counts no more.
     Outdated,

@@ -35,6 +35,26 @@ async fn a_key_mints_100_a_minute_and_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn what_was_answered_before_is_answered_again_beyond_the_limit() {
+    let limits =
+        AuthorityConfig { mints_per_minute: 2, batch_max: 1, ..AuthorityConfig::default() };
+    let served = Served::new(limits).await;
+    let body = json!({ "entity": "FACT" }).to_string();
+    let mint = async |key: &str| {
+        let line = format!("Idempotency-Key: {key}");
+        served.ask("POST /v1/mint", Some(ANN), &[&line], &body).await
+    };
+    let first = mint("one").await;
+    for _ in 0..5 {
+        let again = mint("one").await;
+        assert_eq!((again.status, &again.body), (200, &first.body));
+    }
+    assert_eq!(mint("two").await.status, 200, "what was repeated was not counted");
+    mint("three").await.refuses(429, "RATE_LIMIT_EXCEEDED", "rate limit");
+    assert_eq!(mint("two").await.header("idempotency-replayed"), Some("true"));
+}
+
+#[tokio::test]
 async fn a_batch_has_as_many_ids_as_may_be_and_no_more() {
     let served = Served::new(AuthorityConfig { batch_max: 7, ..config() }).await;
     let batch = |ids: usize| json!({ "requests": vec![json!({ "entity": "INFO" }); ids] });

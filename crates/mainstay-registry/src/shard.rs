@@ -30,6 +30,9 @@ mod view;
 pub(crate) use expect::Expectation;
 pub(crate) use sweep::{Swept, Verdict};
 
+/// Slots that a name can tell.
+const SLOTS_MAX: usize = 1 << 24;
+
 #[derive(Debug)]
 pub(crate) struct Shard {
     rules: Rules,
@@ -160,11 +163,13 @@ impl Shard {
                 return Some(slot as usize);
             }
         }
-        (self.hot.len() < 1 << 24).then(|| self.add_slot())
+        (self.hot.len() < SLOTS_MAX).then(|| self.add_slot())
     }
 
-    /// Room for so many sessions more, so that the columns do not grow step by step.
+    /// Room for so many sessions more, so that the columns do not grow step by step; never for more
+    /// than a name can tell.
     pub(crate) fn make_room(&mut self, sessions: usize) {
+        let sessions = sessions.min(SLOTS_MAX.saturating_sub(self.hot.len()));
         self.hot.reserve_exact(sessions);
         self.warm.reserve_exact(sessions);
         self.cold.reserve_exact(sessions);

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant as Wall};
 
 use mainstay_core::bits::bits;
 use mainstay_core::time::Instant;
-use mainstay_registry::{
-    Beats, Effect, Key, Origin, Registration, Registry, RegistryConfig, SHARDS,
-};
+use mainstay_registry::{Effect, Key, Origin, Registry, RegistryConfig, SHARDS};
 use mainstay_store::{Change, RedbStore, Store, StoreConfig, Writer};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::report::{Measured, Section, Target};
+use crate::sessions::registration;
 use crate::took::Took;
 
 /// How long each row runs.
@@ -37,17 +36,6 @@ pub fn sections() -> Vec<Section> {
         Section::measured("durable registrations", registrations, register),
         Section::measured("restart with a million sessions", restart, restart_million),
     ]
-}
-
-fn registration(nr: u64) -> Registration {
-    Registration {
-        user: Some(format!("user-{nr}").into()),
-        organisation: "acme".into(),
-        client_type: "WEB_APP".into(),
-        client_version: "1.0".into(),
-        metadata: "".into(),
-        beats: Beats::Server,
-    }
 }
 
 fn registry(unix_ms: u64) -> Registry {

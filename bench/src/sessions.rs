@@ -61,7 +61,7 @@ pub const fn at(n: u64) -> Instant {
     Instant::from_nanos(1_000_000_000 + n)
 }
 
-fn registration(nr: u64) -> Registration {
+pub fn registration(nr: u64) -> Registration {
     Registration {
         user: Some(format!("user-{nr}").into()),
         organisation: "acme".into(),

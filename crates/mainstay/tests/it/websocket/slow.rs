@@ -50,7 +50,8 @@ async fn w34_who_is_too_slow_is_cut_off_if_that_is_wanted() {
         }
     };
     assert!(error.contains("we were too slow"), "{error}");
-    peer.until("it comes back", |peer| peer.attempts() == 2).await;
+    // While nobody takes what is held, each connection ends as this one did.
+    peer.until("it comes back", |peer| peer.attempts() >= 2).await;
     // What was held is still there, in order, and then comes the next connection's.
     for n in 0..HELD {
         assert_eq!(next(&mut incoming).await, n.to_string());

@@ -8,15 +8,18 @@
 //! * [`engine`] evaluates them: one alert for each thing a rule is about, with windows, inhibition,
 //!   maintenance and restarts;
 //! * [`alert`] is the machine of one alert, from a condition that holds to one that is resolved;
+//! * [`board`] is all of it in one value, with the [`summary`] at a glance;
 //! * [`overload`] says whether this machine is overloaded, by its own lag first;
 //! * [`wilson`] says between which bounds a share lies of which only some samples are known.
 //!
 //! It reads no clock and does no IO.
 
 pub mod alert;
+pub mod board;
 pub mod engine;
 pub mod overload;
 pub mod rules;
 pub mod series;
+pub mod summary;
 pub mod trend;
 pub mod wilson;

@@ -21,6 +21,7 @@ pub mod auth;
 pub mod config;
 mod engine;
 mod metrics;
+pub mod monitor;
 mod mount;
 mod product;
 mod server;

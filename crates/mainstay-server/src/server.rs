@@ -23,9 +23,10 @@ use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
+use crate::monitor::{self, Monitor, OpenError};
 use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
-use crate::state::{Shared, auth};
+use crate::state::{Lasting, Shared, auth};
 
 /// A server that has its address and its links, and serves once it is run.
 #[derive(Debug)]
@@ -121,7 +122,8 @@ impl Server {
         let address = listener.local_addr().map_err(refused)?;
         let shared = build(config, handler, standalone).await?;
         let (store, writer) = shared.hub.keeps();
-        let ground = Ground { store, writer, address };
+        let sources = shared.monitor.sources().clone();
+        let ground = Ground { store, writer, address, sources };
         let product = product.map(|product| product.open(ground)).transpose();
         let product = product.map_err(StartError::Product)?;
         let deadline = config.server.shutdown_deadline;
@@ -155,6 +157,7 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Tasks {
     coupling: JoinHandle<()>,
+    watching: JoinHandle<()>,
     upkeep: Upkeep,
 }
 
@@ -163,7 +166,8 @@ impl Tasks {
         let coupling = tokio::spawn(shared.engine.clone().couple());
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
-        Self { coupling, upkeep }
+        let watching = tokio::spawn(monitor::run(shared.clone()));
+        Self { coupling, watching, upkeep }
     }
 
     /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
@@ -175,7 +179,7 @@ impl Tasks {
         deadline: Duration,
         others: impl Future<Output = ()>,
     ) -> Ended {
-        let Self { coupling, upkeep } = self;
+        let Self { coupling, watching, upkeep } = self;
         shared.stopping.send_replace(true);
         let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
@@ -184,6 +188,8 @@ impl Tasks {
             hub.deserted().await;
             shared.webhooks.stop().await;
             upkeep.stop().await;
+            watching.abort();
+            shared.monitor.close();
             hub.close().await;
         };
         let ended = timeout(deadline, finish).await;
@@ -206,8 +212,8 @@ pub(crate) async fn build(
     engine.apply(config).await.map_err(StartError::Apply)?;
     let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
     let opened = hub(config, auth.clone(), handler).await;
-    let (hub, audit) = opened.map_err(StartError::Sessions)?;
-    let shared = Shared::new(engine, config, auth, Arc::new(hub), audit, standalone, prometheus);
+    let lasting = opened.map_err(StartError::Sessions)?;
+    let shared = Shared::new(engine, config, auth, lasting, standalone, prometheus);
     Ok(Arc::new(shared))
 }
 
@@ -216,8 +222,9 @@ async fn hub(
     config: &Config,
     auth: Arc<ArcSwap<Auth>>,
     handler: Arc<dyn Handler>,
-) -> Result<(Hub, Audit), SessionsError> {
+) -> Result<Lasting, SessionsError> {
     let (sessions, spec, api) = (config.sessions.clone(), config.store, config.api);
+    let watched = config.monitor.clone();
     let folder = config.server.data_dir.clone();
     let open = move || {
         let store: Arc<dyn Store> = match spec.engine {
@@ -225,7 +232,13 @@ async fn hub(
             StoreEngine::Memory => Arc::new(MemoryStore::new()),
         };
         let audit = Audit::open(&*store, &api)?;
-        Ok((Hub::open(&sessions, store, &spec.config, auth, handler)?, audit))
+        let hub = Hub::open(&sessions, store, &spec.config, auth, handler)?;
+        let (store, writer) = hub.keeps();
+        let monitor = Monitor::open(&watched, store, writer).map_err(|error| match error {
+            OpenError::Config(error) => SessionsError::Config(error),
+            OpenError::Store(error) => SessionsError::Store(error),
+        })?;
+        Ok(Lasting { hub: Arc::new(hub), audit, monitor: Arc::new(monitor) })
     };
     // Reading a large file takes its time.
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(SessionsError::Random))
@@ -249,6 +262,7 @@ impl Handle {
             return Err(ApplyError::OpenToAll);
         }
         let applied = self.shared.engine.apply(config).await?;
+        self.shared.monitor.reload(&config.monitor).map_err(ApplyError::Config)?;
         self.shared.admit(config);
         self.shared.applied_now();
         Ok(applied)

@@ -9,8 +9,12 @@ mod flags;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod rates;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod told;
 #[cfg(test)]
 mod trends;

@@ -14,6 +14,7 @@ mod origin;
 mod place;
 mod policies;
 mod problem;
+mod receivers;
 mod secret;
 mod sessions;
 mod settings;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use mainstay::core::config::ConfigError;
 use mainstay::core::policy::preset::PolicyConfig;
+use mainstay_monitor::notify::DispatchConfig;
 use serde::de::DeserializeOwned;
 
 pub use api::ApiConfig;
@@ -41,6 +43,7 @@ pub use socket::{ProxySpec, SocketSpec, read_pem};
 pub use store::{Engine, StoreSpec};
 pub use target::{Probe, Target, safe_url};
 
+use crate::notify::{ReceiverSpec, WatchdogSpec};
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
 use crate::webhook::WebhookSpec;
@@ -79,6 +82,12 @@ pub struct Config {
     pub links: Vec<LinkSpec>,
     /// Whom to tell what happens to sessions.
     pub webhooks: Vec<WebhookSpec>,
+    /// Whom to tell of alerts.
+    pub receivers: Vec<ReceiverSpec>,
+    /// When they are told.
+    pub notify: DispatchConfig,
+    /// To whom signs of life go. Default nobody.
+    pub watchdog: Option<WatchdogSpec>,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -187,9 +196,10 @@ impl Config {
         let webhooks = webhooks::build(&file, &document, environment, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
+        let told = receivers::build(&file, &document, &policies, environment, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, api, listen, sessions, store, policies, links, webhooks },
+            Rest { auth, api, listen, sessions, store, policies, links, webhooks, told },
             path,
             &mut problems,
         );

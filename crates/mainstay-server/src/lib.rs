@@ -22,6 +22,7 @@ pub mod config;
 mod engine;
 mod metrics;
 mod mount;
+pub mod notify;
 mod product;
 mod server;
 pub mod session;

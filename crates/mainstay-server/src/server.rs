@@ -23,6 +23,7 @@ use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::metrics;
+use crate::notify::Notifier;
 use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Shared, auth};
@@ -163,6 +164,7 @@ impl Tasks {
         let coupling = tokio::spawn(shared.engine.clone().couple());
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
+        shared.notifier.begin();
         Self { coupling, upkeep }
     }
 
@@ -183,6 +185,7 @@ impl Tasks {
             // Everybody has gone: what they leave behind is stored.
             hub.deserted().await;
             shared.webhooks.stop().await;
+            shared.notifier.stop().await;
             upkeep.stop().await;
             hub.close().await;
         };
@@ -250,6 +253,8 @@ impl Handle {
         }
         let applied = self.shared.engine.apply(config).await?;
         self.shared.admit(config);
+        self.shared.notifier.apply(&config.receivers, &config.notify);
+        self.shared.notifier.watched_by(config.watchdog.as_ref());
         self.shared.applied_now();
         Ok(applied)
     }
@@ -282,6 +287,12 @@ impl Handle {
     #[must_use]
     pub fn events(&self) -> &Events {
         self.shared.engine.events()
+    }
+
+    /// Who tells people of alerts. Nothing in the server tells it of any yet: an application may.
+    #[must_use]
+    pub fn notifier(&self) -> &Notifier {
+        &self.shared.notifier
     }
 
     /// The operations that the API lists.

@@ -6,12 +6,14 @@ use mainstay::core::policy::call::CallConfig;
 use mainstay::core::policy::gate::GateConfig;
 use mainstay::core::policy::preset::Order;
 use mainstay::link::{EndpointStrategy, HealthOverrides, ReconnectOverrides};
+use mainstay_monitor::notify::DispatchConfig;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ApiConfig;
 use super::place::Document;
 use super::problem::Problems;
+use super::receivers::{ReceiverSection, WatchdogSection};
 use super::secret::Secret;
 use super::sessions::SessionsSection;
 use super::store::StoreSection;
@@ -31,6 +33,9 @@ pub(super) struct File {
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
     pub(super) webhook: Vec<WebhookSection>,
+    pub(super) receiver: Vec<ReceiverSection>,
+    pub(super) notify: DispatchConfig,
+    pub(super) watchdog: Option<WatchdogSection>,
     /// What is built on top reads its own section: see `Config::section`.
     #[serde(rename = "chittyid")]
     _chittyid: Option<IgnoredAny>,

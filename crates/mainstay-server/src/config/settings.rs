@@ -13,6 +13,7 @@ use super::listen::Listen;
 use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
+use super::receivers::Told;
 use super::secret::{SHORTEST, Secret};
 use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::session::SessionsConfig;
@@ -51,6 +52,7 @@ pub(super) struct Rest {
     pub(super) policies: BTreeMap<String, PolicyConfig>,
     pub(super) links: Vec<LinkSpec>,
     pub(super) webhooks: Vec<WebhookSpec>,
+    pub(super) told: Told,
 }
 
 struct Sources<'a> {
@@ -206,7 +208,8 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, api, listen, sessions, store, policies, links, webhooks } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links, webhooks, told } = rest;
+        let Told { receivers, notify, watchdog } = told;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -225,6 +228,9 @@ impl Settings {
             policies,
             links,
             webhooks,
+            receivers,
+            notify,
+            watchdog,
             settings: self.shown,
             file: path.map(PathBuf::from),
             files: Vec::new(),

@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod running;

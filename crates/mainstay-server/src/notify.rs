@@ -42,7 +42,7 @@ pub use watchdog::{Watchdog, WatchdogSpec};
 use crate::config::Config;
 use crate::session::unix_ms;
 
-/// Alerts that may wait to be taken down; more than the dispatcher takes never do for long.
+/// Alerts that may wait to be taken down, which takes moments.
 const WAITING_MAX: usize = 100_000;
 
 /// Tells receivers of alerts. Clones tell the same ones; once all are dropped and [`Notifier::stop`] was
@@ -295,8 +295,14 @@ impl Inner {
             };
             held.insert(spec.name.clone(), receiver);
         }
-        for (_, receiver) in before {
+        for (name, receiver) in before {
             receiver.retire();
+            let outbox = self.outbox.clone();
+            tokio::spawn(async move {
+                if let Err(error) = outbox.leave(&name).await {
+                    tracing::warn!(receiver = name, %error, "what was to be told it is still kept");
+                }
+            });
         }
         let routes: Vec<Route> = specs.iter().map(|spec| spec.route.clone()).collect();
         self.waiting().settings = Some((routes.clone(), config.clone()));

@@ -24,6 +24,9 @@ pub(super) const QUEUE_MAX: usize = 1_000;
 /// Notices that could not be told and are kept, of each receiver; the oldest give way.
 pub(super) const DEAD_MAX: usize = 1_000;
 
+/// Rows that are looked through for receivers that are no more.
+const STRANGERS_MAX: usize = 200_000;
+
 /// What is to be sent, and what could not be.
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
@@ -75,6 +78,8 @@ pub(super) struct Left {
     pub(super) letters: Vec<Letter>,
     /// Which receivers have how much that could not be told.
     pub(super) dead: Vec<(String, usize)>,
+    /// Rows of receivers that are no more.
+    strangers: Vec<Change>,
 }
 
 impl Outbox {
@@ -167,8 +172,11 @@ impl Outbox {
     /// What was left when the process last ended, for receivers of these names; others' is dropped.
     pub(super) async fn left(&self, names: Vec<String>) -> Result<Left, StoreError> {
         let store = self.store.clone();
-        blocking(move || {
+        let mut left = blocking(move || {
             let mut left = Left { snapshot: snapshot(&*store)?, ..Left::default() };
+            for area in [OUTBOX, DEAD] {
+                left.strangers.extend(strangers(&*store, area, &names)?);
+            }
             for name in names {
                 let rows_of = rows(&*store, OUTBOX, &name, QUEUE_MAX)?;
                 let letters = rows_of.iter().filter_map(|(_, value)| read(value));
@@ -178,7 +186,23 @@ impl Outbox {
             }
             Ok(left)
         })
-        .await
+        .await?;
+        if !left.strangers.is_empty() {
+            tracing::warn!(
+                rows = left.strangers.len(),
+                "notices of receivers that are no more are dropped"
+            );
+            self.writer.submit(std::mem::take(&mut left.strangers)).await?.await?;
+        }
+        Ok(left)
+    }
+
+    /// A receiver is no more: nothing is to be sent to it.
+    pub(super) async fn leave(&self, receiver: &str) -> Result<(), StoreError> {
+        let (store, name) = (self.store.clone(), receiver.to_owned());
+        let rows = blocking(move || rows(&*store, OUTBOX, &name, 2 * QUEUE_MAX)).await?;
+        let gone = rows.into_iter().map(|(key, _)| remove(OUTBOX, key)).collect();
+        self.writer.submit(gone).await?.await
     }
 }
 
@@ -193,6 +217,20 @@ fn snapshot(store: &dyn Store) -> Result<Option<(Snapshot, u64)>, StoreError> {
         state.extend(store.value(STATE, &piece_key(index))?.unwrap_or_default());
     }
     Ok(read(&state).map(|snapshot| (snapshot, head.at_unix_ms)))
+}
+
+/// What to remove of receivers that are not among `names`; many of them in several starts.
+fn strangers(store: &dyn Store, area: Area, names: &[String]) -> Result<Vec<Change>, StoreError> {
+    let known = |key: &[u8]| {
+        let name = key.split(|byte| *byte == b'/').next().unwrap_or_default();
+        names.iter().any(|known| known.as_bytes() == name)
+    };
+    let rows = store.values(area, None, STRANGERS_MAX)?;
+    Ok(rows.into_iter().filter(|(key, _)| !known(key)).map(|(key, _)| remove(area, key)).collect())
+}
+
+fn remove(area: Area, key: Vec<u8>) -> Change {
+    Change::RemoveValue { area, key: key.into() }
 }
 
 /// The rows of one receiver.

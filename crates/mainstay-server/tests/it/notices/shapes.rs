@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{Hook, QUICK, ask, firing, resolved, serve};
 use crate::running::Running;
 
-/// Compares with the file of that name; with `MAINSTAY_GOLDEN=write` writes it.
+/// Compares with the file of that name; `UPDATE_EXPECTED=1` writes it anew.
 fn expect(name: &str, found: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/notices/golden").join(name);
     let text = format!("{}\n", serde_json::to_string_pretty(found).unwrap());
-    if std::env::var_os("MAINSTAY_GOLDEN").is_some() {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "{name}");

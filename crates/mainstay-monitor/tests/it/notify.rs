@@ -398,6 +398,31 @@ fn receivers_change_and_what_they_were_told_stays() {
     assert!(!told[0].is_repeat() && told[0].worst() == Some(High));
 }
 
+/// As it was written once; it is read for ever.
+const STORED: &str = r#"{"number":7,"alerts":[{"standing":{"id":1,"rule":"HIGH_LATENCY","labels":{"link":"link-1"},
+"incident":1,"severity":"HIGH","status":"firing","muted":false,"flapping":false,"since_unix_ms":0,
+"summary":"p95 of 5 m is 1203 ms","value":1203.0,"threshold":1000.0,"runbook":null},"since_ns":30000000000,
+"changed_ns":30000000000,"audible_ns":30000000000,"ended_ns":null,"returns":0}],"lines":[{"receiver":"team",
+"last_ns":0,"thread":6,"heard":[{"id":1,"condition":"holds","heard":["HIGH",false,false],"noticed_ns":null}]}]}"#;
+
+#[test]
+fn a_snapshot_is_read_as_it_was_once_written() {
+    let snapshot = serde_json::from_str(STORED).unwrap();
+    let at = |second: u64| Instant::from_millis(second * 1000);
+    let mut restored =
+        Dispatcher::restore(at(0), &team(), &usual(), snapshot, Duration::from_secs(10));
+    assert!(restored.due(at(5)).is_empty());
+    restored.alert(at(10), resolved(1));
+    let told = restored.due(at(290));
+    assert_eq!(text(290, &told[0]), "290 team: 1 resolved 50");
+    assert_eq!((told[0].number, told[0].thread), (7, 6));
+    let mut written = Dispatcher::new(&team(), &usual()).numbered_from(6);
+    written.alert(at(0), firing(1, High));
+    assert_eq!(written.due(at(30)).len(), 1);
+    let written = serde_json::to_string(&written.snapshot(at(30))).unwrap();
+    assert_eq!(written, STORED.replace('\n', ""));
+}
+
 #[test]
 fn there_is_a_limit_to_everything() {
     let config = DispatchConfig { alerts_max: 500, ..usual() };

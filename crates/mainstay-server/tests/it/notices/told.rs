@@ -1,6 +1,10 @@
 //! What is told, once, in order, also over restarts.
 
+use std::sync::Arc;
+
 use mainstay_server::Ended;
+use mainstay_server::notify::Notifier;
+use mainstay_server::store::{MemoryStore, Store, StoreConfig, Writer};
 
 use super::{Hook, QUICK, firing, resolved, serve, webhook};
 
@@ -91,4 +95,44 @@ async fn what_is_not_taken_is_sent_again_with_the_same_id() {
     let told = hook.heard(4).await;
     assert!(told.iter().all(|one| one.header("webhook-id") == told[0].header("webhook-id")));
     assert!(told.iter().all(|one| one.body == told[0].body && one.is_signed()));
+}
+
+#[tokio::test]
+async fn what_a_store_does_not_take_is_told_all_the_same() {
+    let (hook, url) = Hook::start(&[]).await;
+    let text = format!("{QUICK}{}", webhook("ops", &url));
+    let config = crate::running::config_in(&text, &super::environment(&url));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let writer = Arc::new(Writer::start(store.clone(), &StoreConfig::default()).unwrap());
+    let notifier = Notifier::start(&config.receivers, &config.notify, store, writer.clone());
+    writer.close();
+    notifier.tell(firing(1, "A"));
+    let told = hook.heard(1).await;
+    assert_eq!(whats(&told[0]), [("A".to_owned(), "fired".to_owned())]);
+    notifier.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_for_a_receiver_that_is_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = format!("[server]\ndata_dir = {:?}\n[store]\nengine = \"redb\"\n", folder.path());
+    let (hook, url) = Hook::start(&[503; 1_000]).await;
+    let with = format!("{data}{QUICK}{}", webhook("ops", &url));
+    let running = serve(&with, &url).await;
+    running.handle.notifier().tell(firing(1, "A"));
+    hook.heard(1).await;
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+    let running = serve(&format!("{data}{QUICK}{}", webhook("other", &url)), &url).await;
+    // It is told of what fires, as whoever is new.
+    super::until_receiver(&running, "other", "it waits", |one| one["queued"] == 1).await;
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+    hook.answer(&[]);
+    let before = hook.requests().len();
+    let running = serve(&with, &url).await;
+    let told = hook.heard(before + 1).await;
+    // Back again it is as one that is new: told under an id of its own, once.
+    assert_eq!(told[before].json()["receiver"], "ops");
+    assert_ne!(told[before].header("webhook-id"), told[0].header("webhook-id"));
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+    assert_eq!(hook.requests().len(), before + 1);
 }

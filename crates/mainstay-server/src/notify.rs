@@ -26,7 +26,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mainstay_monitor::notify::{Condition, DispatchConfig, Route, Standing};
+pub use mainstay_monitor::alert::Severity;
+pub use mainstay_monitor::notify::{Condition, DispatchConfig, Route, Standing, Status};
 use mainstay_store::{Store, StoreError, Writer};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -14,7 +14,7 @@ pub struct Route {
     pub receiver: Arc<str>,
     /// The mildest it is told of. What it was told of once it is told of until the end. Default `LOW`.
     pub min_severity: Severity,
-    /// Patterns of rules such as `HIGH_*`, see [`matches`]. Default none: all.
+    /// Patterns of rules such as `HIGH_*`, see [`matches()`]. Default none: all.
     pub rules: Vec<String>,
     /// Labels with patterns of their values, all of which fit. Default none.
     pub labels: BTreeMap<String, String>,

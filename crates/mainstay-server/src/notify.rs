@@ -46,6 +46,9 @@ use crate::session::unix_ms;
 /// Alerts that may wait to be taken down, which takes moments.
 const WAITING_MAX: usize = 100_000;
 
+/// How long what is known may take to be kept at the end.
+const KEPT_WITHIN: Duration = Duration::from_secs(3);
+
 /// Tells receivers of alerts. Clones tell the same ones; once all are dropped and [`Notifier::stop`] was
 /// called, nothing is told any more.
 #[derive(Clone)]
@@ -80,6 +83,8 @@ struct Waiting {
     alerts: BTreeMap<(u64, Condition), Standing>,
     settings: Option<(Vec<Route>, DispatchConfig)>,
     lost: u64,
+    /// Whether to keep what is known, and end.
+    stop: bool,
 }
 
 /// What is known of the dispatcher.
@@ -205,9 +210,12 @@ impl Notifier {
     pub async fn stop(&self) {
         self.watched_by(None);
         let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            task.abort();
-            let _aborted: Result<(), tokio::task::JoinError> = task.await;
+        if let Some(mut task) = task {
+            self.inner.waiting().stop = true;
+            self.inner.wake.notify_one();
+            if tokio::time::timeout(KEPT_WITHIN, &mut task).await.is_err() {
+                task.abort();
+            }
         }
         let receivers: Vec<_> = self.inner.receivers().values().cloned().collect();
         for receiver in receivers {

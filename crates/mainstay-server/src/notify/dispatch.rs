@@ -15,6 +15,8 @@ use crate::session::unix_ms;
 const PAUSE: Duration = Duration::from_secs(5);
 /// Notices are gathered for that long at least: many alerts change at once.
 const STEP: Duration = Duration::from_millis(20);
+/// After what was kept it rests for so many times as long as that took, unless something is due.
+const REST: u32 = 10;
 
 /// Decides for as long as the server runs.
 pub(super) async fn run(inner: Arc<Inner>, routes: Vec<Route>, config: DispatchConfig) {
@@ -26,14 +28,25 @@ pub(super) async fn run(inner: Arc<Inner>, routes: Vec<Route>, config: DispatchC
             receiver.buried(dead);
         }
     }
+    let (mut is_unkept, mut keep_at) = (false, clock::now());
     loop {
-        let has_changed = hear(&inner, &mut dispatcher);
+        is_unkept |= hear(&inner, &mut dispatcher);
+        if inner.waiting().stop {
+            tell(&inner, &dispatcher, Vec::new()).await;
+            return;
+        }
         let now = clock::now();
         let due = dispatcher.due(now);
-        if has_changed || !due.is_empty() {
+        if !due.is_empty() || (is_unkept && now >= keep_at) {
             tell(&inner, &dispatcher, due).await;
+            // What is known of thousands of alerts is megabytes: changes alone take a tenth of the
+            // time that there is.
+            let done = clock::now();
+            (is_unkept, keep_at) = (false, done.after(done.since(now).saturating_mul(REST)));
         }
         let next = dispatcher.next_due();
+        let next =
+            if is_unkept { Some(next.map_or(keep_at, |next| next.min(keep_at))) } else { next };
         let timer = async {
             match next {
                 Some(next) => clock::sleep_until(next).await,
@@ -80,10 +93,12 @@ fn begin(
 
 /// Takes down what has been said since; whether anything was.
 fn hear(inner: &Inner, dispatcher: &mut Dispatcher) -> bool {
-    let Waiting { alerts, settings, lost } = {
+    let Waiting { alerts, settings, lost, stop: _ } = {
         let mut waiting = inner.waiting();
-        let lost = waiting.lost;
-        Waiting { lost, ..std::mem::take(&mut *waiting) }
+        let (lost, stop) = (waiting.lost, waiting.stop);
+        let taken = std::mem::take(&mut *waiting);
+        (waiting.lost, waiting.stop) = (lost, stop);
+        taken
     };
     let now = clock::now();
     let has_changed = !alerts.is_empty() || settings.is_some();

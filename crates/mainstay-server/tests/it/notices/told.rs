@@ -136,3 +136,35 @@ async fn nothing_is_left_for_a_receiver_that_is_no_more() {
     assert_eq!(running.end().await, Ended::InGoodOrder);
     assert_eq!(hook.requests().len(), before + 1);
 }
+
+#[tokio::test]
+async fn an_end_that_comes_with_the_servers_own_is_told_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = format!("[server]\ndata_dir = {:?}\n[store]\nengine = \"redb\"\n", folder.path());
+    let (hook, url) = Hook::start(&[]).await;
+    // An hour would pass before the end is due.
+    let slow = QUICK.replace("\"1s\"", "\"1h\"");
+    let running = serve(&format!("{data}{slow}{}", webhook("ops", &url)), &url).await;
+    running.handle.notifier().tell(firing(1, "A"));
+    hook.heard(1).await;
+    running.handle.notifier().tell(resolved(1, "A"));
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+    let running = serve(&format!("{data}{QUICK}{}", webhook("ops", &url)), &url).await;
+    let told = hook.heard(2).await;
+    assert_eq!(whats(&told[1]), [("A".to_owned(), "resolved".to_owned())]);
+    assert_eq!(running.end().await, Ended::InGoodOrder);
+}
+
+#[tokio::test]
+async fn thousands_of_alerts_are_told_in_few_notices() {
+    let (hook, url) = Hook::start(&[]).await;
+    let text = QUICK.replace("group_wait = \"0s\"", "group_wait = \"500ms\"");
+    let running = serve(&format!("{text}{}", webhook("ops", &url)), &url).await;
+    for id in 0..5_000 {
+        running.handle.notifier().tell(firing(id, "A"));
+    }
+    let told = hook.heard(25).await;
+    let alerts: Vec<_> = told.iter().flat_map(whats).collect();
+    assert_eq!(alerts.iter().filter(|(_, what)| what == "fired").count(), 5_000);
+    assert!(told.iter().all(|one| one.json()["thread"] == told[0].json()["id"]));
+}

@@ -23,6 +23,7 @@ mod engine;
 mod metrics;
 pub mod monitor;
 mod mount;
+pub mod notify;
 mod product;
 mod server;
 pub mod session;

@@ -9,6 +9,8 @@ mod defaults;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod running;

@@ -18,6 +18,8 @@ use crate::state::Shared;
 /// Watches until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let lag = LagMeter::start();
+    // What went on firing over the restart.
+    tell(&shared, &[]);
     loop {
         sleep(shared.monitor.interval()).await;
         let told = shared.monitor.cycle(&shared, &lag);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mainstay::monitor::engine::alert::Severity;
+use mainstay::monitor::engine::alert::{Severity, State};
 use mainstay::monitor::engine::engine::{Kept, Standing};
 use mainstay::monitor::engine::notify::{Standing as Notice, Status};
 
@@ -50,10 +50,13 @@ impl Telling {
             if before.is_some_and(|told| told.key == key) {
                 continue;
             }
+            // At a start: it may have ended when nobody could be told any more. Whoever was never
+            // told that it began is not told that it ended.
             let (was_firing, had_none) =
-                before.map_or((false, false), |told| (told.key.firing, told.no_data));
+                before.map_or((true, false), |told| (told.key.firing, told.no_data));
+            let is_over = standing.state == State::Resolved;
             let notice = notice(standing, severity, Status::Firing);
-            if key.firing || was_firing {
+            if key.firing || (was_firing && (is_over || before.is_some())) {
                 let status = if key.firing { Status::Firing } else { Status::Resolved };
                 notifier.tell(Notice { status, ..notice.clone() });
             }

@@ -14,13 +14,17 @@ use tokio::time::{Instant, sleep};
 use crate::running::{PATIENCE, Running, config, run, start};
 
 /// A service that answers its health check; dropped, it is gone.
-struct Service {
+pub(crate) struct Service {
     port: u16,
     task: JoinHandle<()>,
 }
 
 impl Service {
-    async fn start(port: u16) -> Self {
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let task = tokio::spawn(async move {
@@ -42,7 +46,7 @@ impl Drop for Service {
 }
 
 /// Watches one link every second, and says so at once when it is down.
-fn watching(port: u16, more: &str) -> String {
+pub(crate) fn watching(port: u16, more: &str) -> String {
     format!(
         "{more}
         [monitor]
@@ -88,8 +92,13 @@ impl Running {
         body
     }
 
+    /// Waits until its one link is connected, as the monitor sees it.
+    pub(crate) async fn connected(&self) {
+        wait(async || self.see("/api/v1/monitor/summary").await["links"]["connected"] == 1).await;
+    }
+
     /// Waits until an alert of this rule is as wanted.
-    async fn alert(&self, rule: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn alert(&self, rule: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let all = self.see(&format!("/api/v1/alerts?rule={rule}")).await;
@@ -102,7 +111,7 @@ impl Running {
     }
 }
 
-fn is_firing(alert: &Value) -> bool {
+pub(crate) fn is_firing(alert: &Value) -> bool {
     alert["state"] == "FIRING"
 }
 
@@ -119,8 +128,7 @@ async fn an_outage_is_an_alert_that_outlives_a_restart_and_ends_by_itself() {
     let port = service.port;
     let text = watching(port, "");
     let running = run(Server::bind(&on_disk(&text, folder.path())).await.unwrap());
-    let up = |links: &Value| links["links"]["connected"] == 1;
-    wait(async || up(&running.see("/api/v1/monitor/summary").await)).await;
+    running.connected().await;
     assert_eq!(running.see("/api/v1/alerts").await, json!({ "alerts": [] }));
 
     drop(service);
@@ -150,6 +158,9 @@ async fn an_outage_is_an_alert_that_outlives_a_restart_and_ends_by_itself() {
     assert_eq!((&over["id"], &over["incident"]), (&json!(id), &json!(1)));
     assert_eq!(over["acknowledged"], Value::Null);
 
+    // What is known at once is kept a moment later.
+    let count = async || running.see("/api/v1/alerts/history").await["events"].as_array().unwrap().len();
+    wait(async || count().await >= 4).await;
     let events = running.see("/api/v1/alerts/history").await;
     let whats: Vec<_> =
         events["events"].as_array().unwrap().iter().map(|one| &one["what"]).collect();

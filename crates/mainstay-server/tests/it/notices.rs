@@ -22,6 +22,7 @@ mod command;
 mod dead;
 mod killed;
 mod mail;
+mod outage;
 mod real;
 mod shapes;
 mod told;

@@ -19,13 +19,16 @@ mod api;
 mod audit;
 pub mod auth;
 pub mod config;
+mod dashboard;
 mod engine;
+mod live;
 mod metrics;
 mod mount;
 mod product;
 mod server;
 pub mod session;
 mod state;
+mod status_page;
 pub mod tls;
 pub mod webhook;
 

@@ -22,6 +22,7 @@ use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
+use crate::live;
 use crate::metrics;
 use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
@@ -155,15 +156,17 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Tasks {
     coupling: JoinHandle<()>,
+    live: JoinHandle<()>,
     upkeep: Upkeep,
 }
 
 impl Tasks {
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let coupling = tokio::spawn(shared.engine.clone().couple());
+        let live = tokio::spawn(live::run(shared.clone()));
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
-        Self { coupling, upkeep }
+        Self { coupling, live, upkeep }
     }
 
     /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
@@ -175,7 +178,7 @@ impl Tasks {
         deadline: Duration,
         others: impl Future<Output = ()>,
     ) -> Ended {
-        let Self { coupling, upkeep } = self;
+        let Self { coupling, live, upkeep } = self;
         shared.stopping.send_replace(true);
         let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
@@ -188,6 +191,7 @@ impl Tasks {
         };
         let ended = timeout(deadline, finish).await;
         coupling.abort();
+        live.abort();
         match ended {
             Ok(()) => Ended::InGoodOrder,
             Err(_) => Ended::OutOfTime,

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,8 +11,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::audit::Audit;
 use crate::auth::Auth;
-use crate::config::{ApiConfig, Config};
+use crate::config::{ApiConfig, Config, Reported};
 use crate::engine::Engine;
+use crate::live::Live;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::webhook::Webhooks;
 
@@ -49,6 +51,12 @@ pub(crate) struct Shared {
     pub(crate) product_requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) stopping: watch::Sender<bool>,
+    /// How everything is, for pages that show it.
+    pub(crate) live: Live,
+    /// What the configuration in force says, without secrets.
+    pub(crate) settings: ArcSwap<Vec<Reported>>,
+    /// Whether everybody may see which links hold.
+    pub(crate) status_page: AtomicBool,
     pub(crate) prometheus: Prometheus,
     applied: Mutex<SystemTime>,
 }
@@ -119,6 +127,9 @@ impl Shared {
             product_requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stopping: watch::Sender::new(false),
+            live: Live::default(),
+            settings: ArcSwap::from_pointee(config.report()),
+            status_page: AtomicBool::new(config.server.status_page),
             prometheus: Prometheus(prometheus),
             applied: Mutex::new(SystemTime::now()),
         }
@@ -132,6 +143,8 @@ impl Shared {
             self.rates.store(Arc::new(Limits::new(&config.api)));
         }
         self.origins.store(Arc::new(config.server.allowed_origins.clone()));
+        self.settings.store(Arc::new(config.report()));
+        self.status_page.store(config.server.status_page, Ordering::Relaxed);
     }
 
     /// When the configuration in force was put in force.

@@ -7,6 +7,10 @@ mod api;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod product;
 #[cfg(test)]
 mod running;

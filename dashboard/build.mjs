@@ -58,7 +58,7 @@ await build({
 const smaller = await minify(readFileSync("dist/app.js", "utf8"), {
   module: true,
   ecma: 2020,
-  compress: { passes: 3, unsafe_arrows: true },
+  compress: { passes: 4, unsafe_arrows: true, pure_getters: true, keep_fargs: false },
 });
 writeFileSync("dist/app.js", smaller.code);
 for (const name of ["index.html", "icon.svg"]) {

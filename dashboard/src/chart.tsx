@@ -1,6 +1,5 @@
 // Series over time, with one cursor for all of them.
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef } from "preact/hooks";
 import { colour, theme } from "./theme";
 import type { Cell } from "./types";

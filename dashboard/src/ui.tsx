@@ -16,9 +16,9 @@ export function Chip({ look, title }: { look: Look; title?: string | undefined }
   );
 }
 
-export function Panel(props: { title: string; id?: string; aside?: ComponentChildren; children: ComponentChildren; class?: string }) {
+export function Panel(props: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
   return (
-    <section class={`panel ${props.class ?? ""}`} id={props.id} aria-label={props.title}>
+    <section class="panel" aria-label={props.title}>
       <header>
         <h2>{props.title}</h2>
         {props.aside}
@@ -224,8 +224,8 @@ export interface Column<T> {
   name: string;
   /** A part of the grid: `6rem`, `minmax(8rem, 1fr)`. */
   width: string;
-  /** Left out where there is no room. */
-  minor?: boolean;
+  /** Left out on small screens; 2: on medium ones, too. */
+  minor?: 1 | 2;
   number?: boolean;
   cell: (row: T) => ComponentChildren;
 }
@@ -253,9 +253,9 @@ export function List<T>(props: { label: string; rows: readonly T[]; columns: Col
     if (last >= rows.length - BEYOND) props.end?.();
   }, [last, rows.length]);
   const wide = columns.map((column) => column.width).join(" ");
-  const narrow = columns.filter((column) => !column.minor).map((column) => column.width).join(" ");
-  const style = { "--wide": wide, "--narrow": narrow } as JSX.CSSProperties;
-  const cell = (column: Column<T>) => `${column.minor ? "minor " : ""}${column.number ? "num" : ""}`;
+  const without = (most: number) => columns.filter((column) => (column.minor ?? 0) <= most).map((column) => column.width).join(" ");
+  const style = { "--wide": wide, "--mid": without(1), "--narrow": without(0) } as JSX.CSSProperties;
+  const cell = (column: Column<T>) => `${column.minor ? `minor-${column.minor} ` : ""}${column.number ? "num" : ""}`;
   return (
     <div class="list" role="table" aria-label={props.label} aria-rowcount={(props.total ?? rows.length) + 1} style={style}>
       <div class="row head" role="row" aria-rowindex={1}>

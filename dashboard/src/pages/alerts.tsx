@@ -101,9 +101,9 @@ function History() {
       columns={[
         { name: "When", width: "10rem", cell: (one) => stamp(one.at) },
         { name: "What", width: "9rem", cell: (one) => one.what.replaceAll("_", " ") },
-        { name: "Severity", width: "6.5rem", minor: true, cell: (one) => <Chip look={severityLook(one.severity)} /> },
+        { name: "Severity", width: "6.5rem", minor: 1, cell: (one) => <Chip look={severityLook(one.severity)} /> },
         { name: "Rule", width: "minmax(8rem, 1fr)", cell: (one) => `${one.rule} ${labels(one)}` },
-        { name: "Who and why", width: "minmax(8rem, 1.6fr)", minor: true, cell: (one) => [one.who, one.note, one.summary].filter(Boolean).join(" · ") },
+        { name: "Who and why", width: "minmax(8rem, 1.6fr)", minor: 2, cell: (one) => [one.who, one.note, one.summary].filter(Boolean).join(" · ") },
       ]} />
   );
 }
@@ -123,12 +123,12 @@ function Rules() {
     <List label="Rules" rows={value.rules} id={(one) => one.id}
       columns={[
         { name: "Rule", width: "minmax(9rem, 1.2fr)", cell: (one) => <span title={one.description}>{one.id}</span> },
-        { name: "Signal", width: "minmax(8rem, 1.2fr)", minor: true, cell: (one) => one.signal },
-        { name: "Low", width: "4.5rem", number: true, minor: true, cell: (one) => edge(one.low) },
-        { name: "Medium", width: "4.5rem", number: true, minor: true, cell: (one) => edge(one.medium) },
+        { name: "Signal", width: "minmax(8rem, 1.2fr)", minor: 2, cell: (one) => one.signal },
+        { name: "Low", width: "4.5rem", number: true, minor: 1, cell: (one) => edge(one.low) },
+        { name: "Medium", width: "4.5rem", number: true, minor: 1, cell: (one) => edge(one.medium) },
         { name: "High", width: "4.5rem", number: true, cell: (one) => edge(one.high) },
         { name: "Critical", width: "4.5rem", number: true, cell: (one) => edge(one.critical) },
-        { name: "For", width: "6rem", number: true, minor: true, cell: (one) => span(one.for_ms) },
+        { name: "For", width: "6rem", number: true, minor: 2, cell: (one) => span(one.for_ms) },
         { name: "Source", width: "5rem", cell: (one) => one.source },
       ]} />
   );

@@ -16,7 +16,7 @@ export const nextAt = (one: Link) => (one.next_retry_ms === null ? null : (heard
 
 export function why(one: Link): string {
   if (one.state === "CONNECTED") return one.healthy ? "" : "its last checks failed";
-  return one.failed ?? one.suspended ?? one.last_error?.message ?? "";
+  return (one.failed ?? one.suspended)?.replaceAll("_", " ") ?? one.last_error?.message ?? "";
 }
 
 export function BreakerChip({ one }: { one: { breaker: Link["breaker"] } }) {
@@ -43,12 +43,12 @@ function AllLinks() {
           columns={[
             { name: "Name", width: "minmax(7rem, 1fr)", cell: (one) => one.name },
             { name: "State", width: "8.5rem", cell: (one) => <Chip look={linkLook(one.state)} title={why(one)} /> },
-            { name: "Target", width: "minmax(8rem, 1.3fr)", minor: true, cell: (one) => <span title={one.target}>{one.target}</span> },
-            { name: "Round trip", width: "6rem", number: true, minor: true, cell: (one) => us(one.rtt.smoothed_us) },
-            { name: "Checks", width: "5.5rem", number: true, minor: true, cell: (one) => (one.stats.total_health_checks ? share(one.stats.health_check_success_rate) : "–") },
+            { name: "Target", width: "minmax(8rem, 1.3fr)", minor: 2, cell: (one) => <span title={one.target}>{one.target}</span> },
+            { name: "Round trip", width: "6rem", number: true, minor: 1, cell: (one) => us(one.rtt.smoothed_us) },
+            { name: "Checks", width: "5.5rem", number: true, minor: 1, cell: (one) => (one.stats.total_health_checks ? share(one.stats.health_check_success_rate) : "–") },
             { name: "Next try", width: "6rem", number: true, cell: (one) => <Countdown until={nextAt(one)} /> },
-            { name: "Breaker", width: "7rem", minor: true, cell: (one) => <BreakerChip one={one} /> },
-            { name: "Last 10 min", width: "190px", minor: true, cell: (one) => <Bars name={one.name} of={`link/${one.name}`} /> },
+            { name: "Breaker", width: "7rem", minor: 1, cell: (one) => <BreakerChip one={one} /> },
+            { name: "Last 10 min", width: "190px", minor: 2, cell: (one) => <Bars name={one.name} of={`link/${one.name}`} /> },
           ]} />
       ) : <Empty>{all.length ? "No link fits." : "The configuration names no link."}</Empty>}
     </Panel>
@@ -108,7 +108,7 @@ function OneLink({ name }: { name: string }) {
             { name: "In use", width: "5rem", cell: (end) => (end.current ? "● yes" : "no") },
             { name: "Failures", width: "5rem", number: true, cell: (end) => count(end.failures) },
             { name: "Out for", width: "6rem", number: true, cell: (end) => span(end.ejected_ms) },
-            { name: "Round trip", width: "6rem", number: true, minor: true, cell: (end) => us(end.rtt_us) },
+            { name: "Round trip", width: "6rem", number: true, minor: 1, cell: (end) => us(end.rtt_us) },
           ]} />
         </Panel>
       )}

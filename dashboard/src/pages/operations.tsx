@@ -30,9 +30,9 @@ export function Operations() {
             { name: "Breaker", width: "9rem", cell: (gate) => <BreakerChip one={gate} /> },
             { name: "Let through", width: "7rem", number: true, cell: (gate) => count(gate.admitted) },
             { name: "Turned away", width: "7rem", number: true, cell: (gate) => count(gate.rejected) },
-            { name: "Failed", width: "6rem", number: true, minor: true, cell: (gate) => count(gate.failed) },
-            { name: "Under way", width: "7rem", number: true, minor: true, cell: (gate) => (gate.in_flight === null ? "–" : `${gate.in_flight} / ${gate.in_flight_max}`) },
-            { name: "Budget", width: "5rem", number: true, minor: true, cell: (gate) => count(gate.budget) },
+            { name: "Failed", width: "6rem", number: true, minor: 1, cell: (gate) => count(gate.failed) },
+            { name: "Under way", width: "7rem", number: true, minor: 2, cell: (gate) => (gate.in_flight === null ? "–" : `${gate.in_flight} / ${gate.in_flight_max}`) },
+            { name: "Budget", width: "5rem", number: true, minor: 2, cell: (gate) => count(gate.budget) },
           ]} />
         ) : <Empty>No gate{text ? " fits" : ": links get one by a policy"}.</Empty>}
       </Panel>
@@ -43,8 +43,8 @@ export function Operations() {
             { name: "Name", width: "minmax(7rem, 1fr)", cell: (row) => row.name },
             { name: "State", width: "8rem", cell: (row) => (typeof row.state === "string" ? row.state : JSON.stringify(row.state)) },
             { name: "Attempt", width: "6rem", number: true, cell: (row) => `${row.attempt} / ${row.attempts_max}` },
-            { name: "Since", width: "6rem", number: true, minor: true, cell: (row) => clock(row.created_at_ms) },
-            { name: "Gate", width: "8rem", minor: true, cell: (row) => row.endpoint ?? "–" },
+            { name: "Since", width: "6rem", number: true, minor: 1, cell: (row) => clock(row.created_at_ms) },
+            { name: "Gate", width: "8rem", minor: 1, cell: (row) => row.endpoint ?? "–" },
           ]} />
         ) : <Empty>None. Operations are those of an application that has this server within it.</Empty>}
       </Panel>
@@ -54,8 +54,8 @@ export function Operations() {
             { name: "Name", width: "minmax(7rem, 1fr)", cell: (row) => row.name },
             { name: "Operations", width: "7rem", number: true, cell: (row) => count(row.analytics.operations) },
             { name: "Succeeded", width: "6rem", number: true, cell: (row) => share(row.analytics.success_rate) },
-            { name: "Attempts each", width: "7rem", number: true, minor: true, cell: (row) => row.analytics.mean_attempts.toFixed(2) },
-            { name: "Waited", width: "7rem", number: true, minor: true, cell: (row) => span(row.analytics.waited_ms) },
+            { name: "Attempts each", width: "7rem", number: true, minor: 1, cell: (row) => row.analytics.mean_attempts.toFixed(2) },
+            { name: "Waited", width: "7rem", number: true, minor: 1, cell: (row) => span(row.analytics.waited_ms) },
           ]} />
         </Panel>
       )}

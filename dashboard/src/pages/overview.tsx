@@ -56,7 +56,7 @@ function Grades({ summary }: { summary: Summary }) {
   return (
     <Panel title="Connection quality" aside={<span class="quiet">{count(total)} connected</span>}>
       <div class="grades" role="img" aria-label={`Sessions by grade: ${told}`}>
-        {total === 0 ? <span class="g-none" style={{ flexGrow: 1 }} /> : QUALITIES.map((quality) => <span key={quality} class={`g-${quality.toLowerCase()}`} style={{ flexGrow: (summary.quality[quality] ?? 0) / total }} />)}
+        {total === 0 ? <span class="g-none" style={{ flexGrow: 1 }} /> : QUALITIES.filter((quality) => summary.quality[quality]).map((quality) => <span key={quality} class={`g-${quality.toLowerCase()}`} style={{ flexGrow: (summary.quality[quality] ?? 0) / total }} />)}
       </div>
       <ul class="legend">
         {QUALITIES.map((quality) => (
@@ -114,7 +114,7 @@ function SessionRow({ one }: { one: Session }) {
       <td>{lost ? <Chip look={statusLook(one.status)} /> : <Chip look={qualityLook(one.quality)} />}</td>
       <td class="why">{factor(one.factor) || (lost ? "no connection" : "")}{one.expires_at && <small>kept for {span(Date.parse(one.expires_at) - now.value)}</small>}</td>
       <td class="num minor">{us(one.latency_us)}<small>± {us(one.jitter_us)}</small></td>
-      <td class="minor num">{count(one.missed_heartbeats)} missed</td>
+      <td class="minor">{count(one.missed_heartbeats)} missed</td>
       <td class="minor"><Bars name={one.user ?? one.session} of={`session/${one.session}`} /></td>
       <td class="num minor">{ago(one.last_heartbeat, now.value)}</td>
     </tr>
@@ -133,7 +133,7 @@ function WorstFirst() {
   const rows = [...bad, ...fine];
   const shown = every ? rows.slice(0, 100) : rows.slice(0, SHOWN);
   return (
-    <Panel title="Worst first" class="wide" aside={rows.length > SHOWN ? <button type="button" onClick={() => filter("all", every ? "" : "yes")}>{every ? "Show fewer" : `Show ${Math.min(rows.length, 100)}`}</button> : null}>
+    <Panel title="Worst first" aside={rows.length > SHOWN ? <button type="button" onClick={() => filter("all", every ? "" : "yes")}>{every ? "Show fewer" : `Show ${Math.min(rows.length, 100)}`}</button> : null}>
       {shown.length === 0 ? <Empty>Nothing is connected yet. <a href="#/links">Links</a> come from the configuration, sessions from clients.</Empty> : (
         <div class="scroll-x">
           <table class="worst">
@@ -151,7 +151,7 @@ function ActiveAlerts() {
   if (all === null) return null;
   const active = sorted(all).filter(isActive);
   return (
-    <Panel title="Active alerts" class="wide" aside={<a href="#/alerts">all</a>}>
+    <Panel title="Active alerts" aside={<a href="#/alerts">all</a>}>
       {active.length ? <ul class="alerts">{active.slice(0, 5).map((one) => <AlertCard key={one.id} one={one} />)}</ul> : <Empty>No alert is active.</Empty>}
       {active.length > 5 && <p class="quiet">and {active.length - 5} more</p>}
     </Panel>
@@ -178,7 +178,7 @@ function Timeline() {
   const shared = { cells: value?.cells ?? [], step: value?.step_ms ?? 10_000, marks: bands };
   const level = group === "process" ? "loop lag p99" : group === "links" ? "connected links" : "connected";
   return (
-    <Panel title="Timeline" class="wide" aside={
+    <Panel title="Timeline" aside={
       <span class="filters inline">
         <Select label="Of" value={group} change={(next) => filter("group", next)} options={(groups?.groups ?? [group]).map((one) => [one, one])} />
         <Select label="Over" value={length} change={(next) => filter("span", next)} options={SPANS} />
@@ -233,9 +233,11 @@ export function Overview() {
         <span aria-hidden="true">{overallLook(summary.status).sign}</span> <strong>{overallLook(summary.status).text}</strong> {summary.sentence}
       </p>
       <div class="grid">
-        <Grades summary={summary} />
-        <Numbers summary={summary} />
-        {summary.system && <Host system={summary.system} />}
+        <div class="heads">
+          <Grades summary={summary} />
+          <Numbers summary={summary} />
+          {summary.system && <Host system={summary.system} />}
+        </div>
         <ActiveAlerts />
         <WorstFirst />
         <Timeline />

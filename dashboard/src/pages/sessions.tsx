@@ -95,12 +95,12 @@ function AllSessions() {
             { name: "User", width: "minmax(7rem, 1fr)", cell: (one) => one.user ?? <span class="quiet">anonymous</span> },
             { name: "Status", width: "8.5rem", cell: (one) => <Chip look={statusLook(one.status)} /> },
             { name: "Quality", width: "7.5rem", cell: (one) => <Chip look={qualityLook(one.quality)} title={factor(one.factor)} /> },
-            { name: "Organisation", width: "minmax(6rem, 1fr)", minor: true, cell: (one) => one.organisation },
-            { name: "Client", width: "8rem", minor: true, cell: (one) => one.client_type },
-            { name: "Round trip", width: "6rem", number: true, minor: true, cell: (one) => us(one.latency_us) },
-            { name: "Jitter", width: "5.5rem", number: true, minor: true, cell: (one) => us(one.jitter_us) },
-            { name: "Missed", width: "4.5rem", number: true, minor: true, cell: (one) => count(one.missed_heartbeats) },
-            { name: "Last beat", width: "7rem", number: true, minor: true, cell: (one) => clock(one.last_heartbeat) },
+            { name: "Organisation", width: "minmax(6rem, 1fr)", minor: 1, cell: (one) => one.organisation },
+            { name: "Client", width: "8rem", minor: 2, cell: (one) => one.client_type },
+            { name: "Round trip", width: "6rem", number: true, minor: 1, cell: (one) => us(one.latency_us) },
+            { name: "Jitter", width: "5.5rem", number: true, minor: 2, cell: (one) => us(one.jitter_us) },
+            { name: "Missed", width: "4.5rem", number: true, minor: 2, cell: (one) => count(one.missed_heartbeats) },
+            { name: "Last beat", width: "7rem", number: true, minor: 2, cell: (one) => clock(one.last_heartbeat) },
           ]} />
       )}
     </Panel>
@@ -203,8 +203,8 @@ function OneSession({ id }: { id: string }) {
           <List label="Events of the session" rows={[...history.events].reverse()} id={(event) => String(event.seq)} columns={[
             { name: "When", width: "10rem", cell: (event) => stamp(event.at) },
             { name: "What", width: "minmax(9rem, 1fr)", cell: (event) => event.event.replace("session.", "").replaceAll(/[._]/g, " ") },
-            { name: "Why", width: "minmax(8rem, 1fr)", minor: true, cell: (event) => event.reason ?? (event.from ? `${event.from} to ${event.to}, ${factor(event.factor ?? "") || "nothing stands out"}` : "–") },
-            { name: "Connection", width: "6rem", number: true, minor: true, cell: (event) => count(event.generation) },
+            { name: "Why", width: "minmax(8rem, 1fr)", minor: 1, cell: (event) => event.reason ?? (event.from ? `${event.from} to ${event.to}, ${factor(event.factor ?? "") || "nothing stands out"}` : "–") },
+            { name: "Connection", width: "6rem", number: true, minor: 1, cell: (event) => count(event.generation) },
           ]} />
         ) : <Empty>Nothing is kept of it.</Empty>}
       </Panel>

@@ -22,7 +22,7 @@ export function Settings() {
         <List label="Settings" rows={rows} id={(one) => one.name} most={22} columns={[
           { name: "Setting", width: "minmax(9rem, 1fr)", cell: (one) => <code>{one.name}</code> },
           { name: "Value", width: "minmax(7rem, 1.2fr)", cell: (one) => <span title={one.value}>{one.value || "–"}</span> },
-          { name: "Source", width: "minmax(6rem, 1fr)", minor: true, cell: (one) => <span title={one.source}>{one.source}</span> },
+          { name: "Source", width: "minmax(6rem, 1fr)", minor: 1, cell: (one) => <span title={one.source}>{one.source}</span> },
         ]} />
       ) : <Empty>{value ? "No setting fits." : "Loading…"}</Empty>}
     </Panel>

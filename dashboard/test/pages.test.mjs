@@ -131,6 +131,17 @@ test("keys lead around, and filters stand in the address", async () => {
   await close(page);
 });
 
+/** A server that stopped in the middle, as one does whose machine hangs: its connections are all there. */
+let frozen;
+
+test("a server can stop without a word", async () => {
+  const quiet = await Server.start(config({}));
+  const page = await visit(quiet.url);
+  await live(page);
+  quiet.child.kill("SIGSTOP");
+  frozen = { quiet, page };
+});
+
 test("of twenty thousand sessions only those that are seen are in the page, and changes come together", async () => {
   const crowd = await Server.start(config({}));
   const began = Date.now();
@@ -174,7 +185,7 @@ test("of twenty thousand sessions only those that are seen are in the page, and 
   assert.deepEqual([page.foreign, page.faults], [[], []]);
   if (process.env.UPDATE_SCREENSHOTS) await shoot(web, crowd.url, "20000");
   await close(page);
-  await crowd.stop();
+  await crowd.kill();
 });
 
 /** The rows of a topic, from the first snapshot. */
@@ -192,6 +203,18 @@ async function topics(of, name) {
     }
   }
 }
+
+test("a stream on which nothing comes when something is due is not believed", async () => {
+  const { quiet, page } = frozen;
+  // A word is due every 15 s, and 5 s more are waited.
+  await page.locator(".banner").filter({ hasText: "out of date" }).waitFor({ timeout: 60_000 });
+  assert.equal(await page.locator(".shell.stale").count(), 1);
+  quiet.child.kill("SIGCONT");
+  await live(page);
+  await until(async () => (await page.locator(".shell.stale").count()) === 0);
+  await close(page);
+  await quiet.kill();
+});
 
 test("a page whose server is gone says so, greys out, and is live again when it is back", async () => {
   const first = await Server.start(config({}));

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod autobahn;
+mod dashboard;
 mod flaky;
 mod install;
 mod kills;

@@ -16,7 +16,7 @@ use crate::counts::Counts;
 use crate::names::Names;
 use crate::table::{CONNECTED, Cold, DISPLACED, Hot, Phase, Warm};
 use crate::watch::Bars;
-use crate::{Effect, Event, EventId, EventKind, Key, Origin, SessionId};
+use crate::{Effect, Event, EventId, EventKind, Key, Measured, Origin, SessionId};
 
 mod admit;
 mod beat;
@@ -70,6 +70,8 @@ pub(crate) struct Shard {
     /// Restored sessions that lost their connection, which the history does not say yet.
     untold: BTreeSet<u32>,
     last_event: EventId,
+    /// What beats said since somebody asked.
+    measured: Measured,
     /// Sessions of all shards that are not over.
     live: Arc<AtomicU32>,
     effects: Vec<Effect>,
@@ -110,6 +112,7 @@ impl Shard {
             ended: VecDeque::new(),
             doomed: HashMap::new(),
             untold: BTreeSet::new(),
+            measured: Measured::default(),
             last_event: EventId { unix_ms: 0, nr: 0 },
             live,
             effects: Vec::new(),

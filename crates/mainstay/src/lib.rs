@@ -15,6 +15,7 @@ pub mod gate;
 pub mod http;
 pub mod lag;
 pub mod link;
+pub mod monitor;
 pub mod operations;
 pub mod rates;
 pub mod retry;

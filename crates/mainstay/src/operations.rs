@@ -26,11 +26,13 @@ mod handle;
 mod history;
 mod instruments;
 mod slab;
+mod totals;
 mod tracked;
 
 pub use analytics::{Analytics, Burst};
 pub use handle::Operation;
 pub use history::{AttemptRecord, Record};
+pub use totals::Totals;
 pub use tracked::{Status, StatusState};
 
 use std::fmt;
@@ -109,6 +111,13 @@ impl Operations {
                 }),
             }),
         }
+    }
+
+    /// What has ended since this was last asked. One of those who ask gets it: whoever has a
+    /// [`Monitor`](crate::monitor::Monitor) leaves it to that.
+    #[must_use = "what is taken is gone"]
+    pub fn take_totals(&self) -> Totals {
+        self.inner.instruments.take()
     }
 
     /// Where events are told.

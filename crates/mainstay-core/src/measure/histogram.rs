@@ -91,6 +91,28 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
+    /// Adds `count` durations of the bucket at `index`, as [`Histogram::buckets`] gives it. An index
+    /// beyond [`BUCKETS`] adds nothing.
+    pub fn add_bucket(&mut self, index: u16, count: u32) {
+        let index = usize::from(index);
+        if count > 0 && index < BUCKETS {
+            self.add(index, count);
+            self.max = self.max.max(upper(index));
+        }
+    }
+
+    /// Which bucket `value` falls into.
+    #[must_use]
+    pub fn bucket_of(value: Duration) -> u16 {
+        u16::try_from(index(nanos(value))).unwrap_or(u16::MAX)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.counts.fill(0);
+        (self.total, self.max) = (0, 0);
+    }
+
     /// Halves the weight of every sample `times` times.
     ///
     /// What rounding leaves over in one bucket is passed on to the next, so that the total is
@@ -241,6 +263,23 @@ mod tests {
                 let end = exact + exact / 32;
                 prop_assert!(found <= end || found == *sorted.last().unwrap());
             }
+        }
+
+        #[test]
+        fn buckets_put_together_again_give_the_same_quantiles(
+            values in values(), ppm in 0..=1_000_000_u32,
+        ) {
+            let whole = of(&values);
+            let mut again = Histogram::new();
+            whole.buckets().for_each(|bucket| again.add_bucket(bucket.index, bucket.count));
+            again.add_bucket(u16::MAX, 7);
+            prop_assert_eq!(again.count(), whole.count());
+            let q = Ratio::from_ppm(ppm);
+            let (exact, found) = (whole.quantile(q).unwrap(), again.quantile(q).unwrap());
+            prop_assert!(exact <= found, "the exact maximum is lost, its bucket is not");
+            prop_assert_eq!(Histogram::bucket_of(exact), Histogram::bucket_of(found));
+            again.clear();
+            prop_assert_eq!(again, Histogram::new());
         }
 
         #[test]

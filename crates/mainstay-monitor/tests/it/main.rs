@@ -5,12 +5,20 @@ mod alerts;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod flags;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod overloading;
+#[cfg(test)]
 mod rates;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod series;
 #[cfg(test)]
 mod trends;

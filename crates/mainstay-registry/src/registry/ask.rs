@@ -3,7 +3,7 @@ use mainstay_core::time::Instant;
 use super::{Registry, SHARDS, held, shard_of};
 use crate::counts::{Counts, CountsByName};
 use crate::watch::Bar;
-use crate::{Checkpoint, Cursor, Memory, Page, Query, Record, SessionId};
+use crate::{Checkpoint, Cursor, Measured, Memory, Page, Query, Record, SessionId};
 
 /// Searches under a lock for one page, at most.
 const SEARCHES: usize = 128;
@@ -54,6 +54,17 @@ impl Registry {
         let mut sum = Counts::default();
         for shard in &self.shards {
             sum.add(held(shard).counts());
+        }
+        sum
+    }
+
+    /// What beats said since this was last asked: 64 sums are put together and begun anew, however
+    /// many sessions there are. One of those who ask gets it.
+    #[must_use = "what is taken is gone"]
+    pub fn take_measured(&self) -> Measured {
+        let mut sum = Measured::default();
+        for shard in &self.shards {
+            held(shard).take_measured(&mut sum);
         }
         sum
     }

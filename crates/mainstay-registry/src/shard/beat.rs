@@ -9,7 +9,7 @@ use super::{Shard, number};
 use crate::lifecycle::{Input, Turn, turn};
 use crate::packed::Packed;
 use crate::table::{ASKED, BEATS, CHANGED, CONNECTED, HEARD, SUSPECTED, WATCHED};
-use crate::{Beat, Beats, Effect, EventKind, Key, SessionId};
+use crate::{Beat, Beats, Effect, EventKind, Key, Measured, SessionId};
 
 impl Shard {
     /// A frame came on this connection. Touches one line of the table, unless it was missed.
@@ -93,6 +93,11 @@ impl Shard {
         Some(())
     }
 
+    /// Moves what beats said since the last time into `sum`.
+    pub(crate) fn take_measured(&mut self, sum: &mut Measured) {
+        self.measured.move_to(sum);
+    }
+
     /// A beat came or did not: what that says about the connection.
     pub(super) fn outcome(
         &mut self,
@@ -106,6 +111,9 @@ impl Shard {
         let missed = outcome == Outcome::Missed;
         if missed {
             hot.missed = hot.missed.saturating_add(1);
+            self.measured.missed();
+        } else {
+            self.measured.came(rtt);
         }
         hot.losses = hot.losses << 1 | u32::from(missed);
         hot.set(CHANGED);

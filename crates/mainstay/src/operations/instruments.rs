@@ -1,5 +1,10 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use mainstay_core::policy::call::Verdict;
 use metrics::{Counter, Histogram, counter, histogram};
+
+use super::Totals;
 
 /// Instruments made once: looking one up by name costs more than a whole call.
 ///
@@ -9,6 +14,8 @@ pub(super) struct Instruments {
     verdicts: [Counter; VERDICTS.len()],
     seconds: Histogram,
     attempts: Histogram,
+    /// What has ended since somebody asked.
+    totals: Mutex<Totals>,
 }
 
 const VERDICTS: [&str; 7] = [
@@ -28,6 +35,7 @@ impl Instruments {
             verdicts: VERDICTS.map(verdict),
             seconds: histogram!("mainstay_operation_seconds"),
             attempts: histogram!("mainstay_operation_attempts"),
+            totals: Mutex::default(),
         }
     }
 
@@ -44,6 +52,18 @@ impl Instruments {
         self.verdicts[index].increment(1);
         self.seconds.record(seconds);
         self.attempts.record(f64::from(attempts));
+        self.totals().ended(verdict, Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    }
+}
+
+impl Instruments {
+    /// What has ended since this was last asked.
+    pub(super) fn take(&self) -> Totals {
+        std::mem::take(&mut *self.totals())
+    }
+
+    fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -126,6 +126,8 @@ export interface Summary {
   latency_ms: { mean: number | null; p50: number | null; p95: number | null; p99: number | null; samples: number };
   error_rate: number | null;
   reconnection_rate: number | null;
+  /** Of sessions and links. */
+  reconnections_per_minute?: number;
   health_check_success_rate: number | null;
   trends: { latency: string; connections: string; errors: string } | null;
   prediction: { latency_minutes_to_threshold: number | null } | null;
@@ -137,6 +139,7 @@ export interface Summary {
 export interface System {
   level: "NORMAL" | "ELEVATED" | "OVERLOADED";
   stress: number;
+  reasons?: string[];
   lag_p99_ms: number | null;
   memory_bytes: number | null;
   fds: number | null;
@@ -161,6 +164,7 @@ export interface Cell {
   p95_ms: number | null;
   p99_ms: number | null;
   level: number | null;
+  maintenance?: boolean;
 }
 
 export interface Series {

@@ -1,6 +1,6 @@
 // What is wrong, what was, by which rules that is known, and who is told.
 import { askMaybe } from "../api";
-import { clock, count, overallLook, severityLook, span, stamp } from "../format";
+import { clock, count, overallLook, severityLook, share, span, stamp } from "../format";
 import { alerts, now } from "../live";
 import { filter, param, place } from "../route";
 import type { Alert, Severity } from "../types";
@@ -108,9 +108,11 @@ function History() {
   );
 }
 
+/** Where a severity begins, and where it ends. */
+type Edge = number | { enter: number; exit: number } | null | undefined;
+
 interface Rule {
-  id: string; signal: string; description: string; low: number | null; medium: number | null; high: number | null; critical: number | null; for_ms: number | null;
-  pack: string; source: string; labels: Record<string, string>;
+  id: string; signal: string; description: string; unit?: string; low: Edge; medium: Edge; high: Edge; critical: Edge; for_ms: number | null; source: string; labels: Record<string, string>;
 }
 
 function Rules() {
@@ -118,16 +120,21 @@ function Rules() {
   if (error) return <p class="problem">{error}</p>;
   if (value === undefined) return <Empty>Loading…</Empty>;
   if (value === null) return missing;
-  const edge = (n: number | null) => (n == null ? "–" : count(n));
+  const edge = (at: Edge, unit = "") => {
+    if (at == null) return "–";
+    const [enter, exit] = typeof at === "number" ? [at, at] : [at.enter, at.exit];
+    const told = (n: number) => (unit === "share" ? share(n) : `${count(n)} ${unit}`);
+    return <span title={`ends at ${told(exit)}`}>{told(enter)}</span>;
+  };
   return (
     <List label="Rules" rows={value.rules} id={(one) => one.id}
       columns={[
         { name: "Rule", width: "minmax(9rem, 1.2fr)", cell: (one) => <span title={one.description}>{one.id}</span> },
         { name: "Signal", width: "minmax(8rem, 1.2fr)", minor: 2, cell: (one) => one.signal },
-        { name: "Low", width: "4.5rem", number: true, minor: 1, cell: (one) => edge(one.low) },
-        { name: "Medium", width: "4.5rem", number: true, minor: 1, cell: (one) => edge(one.medium) },
-        { name: "High", width: "4.5rem", number: true, cell: (one) => edge(one.high) },
-        { name: "Critical", width: "4.5rem", number: true, cell: (one) => edge(one.critical) },
+        { name: "Low", width: "5.5rem", number: true, minor: 1, cell: (one) => edge(one.low, one.unit) },
+        { name: "Medium", width: "5.5rem", number: true, minor: 1, cell: (one) => edge(one.medium, one.unit) },
+        { name: "High", width: "5.5rem", number: true, cell: (one) => edge(one.high, one.unit) },
+        { name: "Critical", width: "5.5rem", number: true, cell: (one) => edge(one.critical, one.unit) },
         { name: "For", width: "6rem", number: true, minor: 2, cell: (one) => span(one.for_ms) },
         { name: "Source", width: "5rem", cell: (one) => one.source },
       ]} />

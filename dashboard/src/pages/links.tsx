@@ -1,5 +1,6 @@
 // Connections that the server opens.
 import { askMaybe } from "../api";
+import { CELL_MS, mark } from "../cells";
 import { Chart } from "../chart";
 import { ago, breakerLook, count, linkLook, ms, share, span, stamp, us } from "../format";
 import { gates, heard, links, now } from "../live";
@@ -59,6 +60,11 @@ function OneLink({ name }: { name: string }) {
   const one = links.value[name];
   const path = `/api/v1/links/${encodeURIComponent(name)}`;
   const { value: series } = useAsked(() => askMaybe<Series>(`/api/v1/monitor/series?group=${encodeURIComponent(`link:${name}`)}&span_ms=3600000`), 10_000, [name]);
+  // What the monitor kept is seen, too.
+  for (const cell of series?.step_ms === CELL_MS ? series.cells : []) {
+    const level = cell.fail + cell.miss > 0 ? (cell.ok > 0 ? 2 : 3) : cell.ok > 0 ? 1 : 0;
+    if (level) mark(`link/${name}`, level, cell.at_ms);
+  }
   if (!one) return <Panel title={name}><Empty>There is no such link.</Empty></Panel>;
   const act = (label: string, verb: string, text: string, danger = false) =>
     <Act label={label} title={`${label}: ${name}`} text={text} path={`${path}/${verb}`} danger={danger} />;

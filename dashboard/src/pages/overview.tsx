@@ -78,7 +78,7 @@ function Numbers({ summary }: { summary: Summary }) {
         <Number_ name="p99" value={ms(latency.p99)} />
         <Number_ name="checks passed" value={share(summary.health_check_success_rate, 2)} />
         <Number_ name="errors" value={share(summary.error_rate, 2)} />
-        <Number_ name="reconnects" value={summary.reconnection_rate === null ? "–" : `${summary.reconnection_rate.toFixed(1)}`} quiet={summary.reconnection_rate === null ? undefined : " /min"} />
+        <Number_ name="reconnects" value={summary.reconnections_per_minute?.toFixed(1) ?? "–"} quiet=" /min" />
       </dl>
       {trends && (
         <p class="trends">
@@ -160,11 +160,12 @@ function ActiveAlerts() {
 
 const SPANS: [string, string][] = [["900000", "15 min"], ["3600000", "1 h"], ["21600000", "6 h"], ["86400000", "24 h"], ["604800000", "7 d"]];
 
-function marks(all: Record<string, Alert> | null, until: number): Mark[] {
+function marks(all: Record<string, Alert> | null, series: Series | null | undefined, until: number): Mark[] {
   const known = Object.values(all ?? {}).filter((one) => one.since && one.state !== "PENDING");
   // To the minute: a band that grows each second would be drawn each second.
   const end = Math.ceil(until / 60_000) * 60_000;
-  return known.map((one) => ({ from: Date.parse(one.since ?? ""), to: one.resolved_at ? Date.parse(one.resolved_at) : end, bad: one.severity === "CRITICAL" || one.severity === "HIGH" }));
+  const work = (series?.cells ?? []).filter((cell) => cell.maintenance).map((cell) => ({ from: cell.at_ms, to: cell.at_ms + (series?.step_ms ?? 0), bad: false }));
+  return work.concat(known.map((one) => ({ from: Date.parse(one.since ?? ""), to: one.resolved_at ? Date.parse(one.resolved_at) : end, bad: one.severity === "CRITICAL" || one.severity === "HIGH" })));
 }
 
 function Timeline() {
@@ -174,9 +175,10 @@ function Timeline() {
   const { value, error } = useAsked(() => askMaybe<Series>(`/api/v1/monitor/series?group=${encodeURIComponent(group)}&span_ms=${length}`), 10_000, [group, length]);
   const minute = useComputed(() => Math.floor(now.value / 60_000)).value;
   if (value === null || groups === null) return null;
-  const bands = marks(alerts.value, (minute + 1) * 60_000);
+  const bands = marks(alerts.value, value, (minute + 1) * 60_000);
   const shared = { cells: value?.cells ?? [], step: value?.step_ms ?? 10_000, marks: bands };
-  const level = group === "process" ? "loop lag p99" : group === "links" ? "connected links" : "connected";
+  const part = /^(link|gate):/.exec(group)?.[1];
+  const level = group === "process" ? "loop lag p99" : part ? (part === "link" ? "time connected" : "time open") : group === "links" ? "connected links" : "connected";
   return (
     <Panel title="Timeline" aside={
       <span class="filters inline">
@@ -196,8 +198,8 @@ function Timeline() {
             { label: "failed", colour: "--bad-fill", value: (cell) => cell.fail, bars: true },
             { label: "missed", colour: "--warn-fill", value: (cell) => cell.miss },
           ]} />
-          <Chart {...shared} title={level} unit={(value) => (group === "process" ? ms(value) : count(value))} height={110} lines={[{ label: level, colour: "--good-fill", value: (cell) => cell.level }]} />
-          <p class="quiet">One point every {span(value?.step_ms)}. Gaps: no data. Shaded: an alert was active.</p>
+          <Chart {...shared} title={level} unit={(value) => (group === "process" ? ms(value) : part ? share(value) : count(value))} height={110} lines={[{ label: level, colour: "--good-fill", value: (cell) => cell.level }]} />
+          <p class="quiet">One point every {span(value?.step_ms)}. Gaps: no data. Shaded: an alert was active, or work was planned.</p>
         </>
       )}
     </Panel>
@@ -219,6 +221,7 @@ function Host({ system }: { system: System }) {
         <Number_ name="load" value={system.load1 === null ? "–" : system.load1.toFixed(2)} />
         <Number_ name="stress" value={`${system.stress}`} quiet=" of 7" />
       </dl>
+      {system.reasons && system.reasons.length > 0 && <p class="problem">{system.reasons.join(", ")}</p>}
       {system.degraded.length > 0 && <p class="quiet">Not known here: {system.degraded.join(", ")}.</p>}
     </Panel>
   );

@@ -9,7 +9,7 @@ import type { Quality, Session, Status } from "../types";
 import { Act, Bars, Chip, Empty, Facts, List, notice, Panel, Raw, Search, Select, useAsked } from "../ui";
 
 const STATUSES: Status[] = ["CONNECTED", "SUSPENDED", "RECONNECTING", "DISCONNECTED", "FAILED"];
-const PAGE = 500;
+const PAGE = 1000;
 const SESSION = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
 /** What a list keeps of a session: a hundred thousand of them fit. */

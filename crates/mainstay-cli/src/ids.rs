@@ -10,9 +10,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use chittyid_client::ClientConfig;
 use chittyid_server::{
-    Authority, Caller, ChittyIdConfig, Gateway, authority_routes, gateway_routes, key_hash,
+    Authority, Caller, ChittyIdConfig, Gateway, Left, authority_routes, gateway_routes, key_hash,
 };
 use mainstay::core::config::ConfigError;
+use mainstay::monitor::engine::engine::{Reading, Value};
+use mainstay::monitor::engine::rules::Signal;
 use mainstay_server::auth::Identity;
 use mainstay_server::config::{Config, Engine, Problems, safe_url};
 use mainstay_server::{Ground, Product, ProductError};
@@ -68,12 +70,14 @@ pub(crate) fn product(config: ChittyIdConfig) -> Option<Product> {
 }
 
 fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError> {
-    let Ground { store, writer, address } = ground;
+    let Ground { store, writer, address, sources } = ground;
     let asks_here = asks_here(&config);
     let mut routes = Router::new();
     if let Some(config) = config.authority {
-        let authority = Authority::new(config, store, writer)?;
-        routes = authority_routes(Arc::new(authority)).layer(from_fn(known));
+        let authority = Arc::new(Authority::new(config, store, writer)?);
+        let watched = authority.clone();
+        sources.add(move || watched.left().iter().map(left).collect());
+        routes = authority_routes(authority).layer(from_fn(known));
     }
     if let Some(mut config) = config.gateway {
         if asks_here {
@@ -82,6 +86,13 @@ fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError
         routes = routes.merge(gateway_routes(Arc::new(Gateway::new(config)?)));
     }
     Ok(routes)
+}
+
+/// Which share of a sequence's ids is left.
+#[expect(clippy::cast_precision_loss, reason = "a sequence has far fewer than 2⁵³ ids")]
+fn left(left: &Left) -> Reading {
+    let share = left.left as f64 / left.limit.max(1) as f64;
+    Reading::of(Signal::IdsLeft, &left.sequence, Value::Gauge(share))
 }
 
 /// Whether a gateway that names no authority has one beside it.

@@ -1,5 +1,6 @@
 //! The HTTP API.
 
+mod alerts;
 mod asked;
 mod attend;
 mod audit;
@@ -15,6 +16,7 @@ pub(crate) mod history;
 mod links;
 mod live;
 mod messages;
+mod monitor;
 mod operations;
 mod routes;
 mod sessions;
@@ -37,9 +39,11 @@ use crate::dashboard;
 use crate::metrics;
 use crate::product;
 use crate::state::Shared;
+pub(crate) use alerts::rows as alert_rows;
 use error::ApiError;
 pub(crate) use gates::rows as gate_rows;
 pub(crate) use links::rows as link_rows;
+pub(crate) use monitor::rows as summary_rows;
 use routes::Who::{Admins, Anybody, Clients, Operators};
 use routes::{Routes, about};
 pub(crate) use sessions::rows as session_rows;
@@ -87,7 +91,7 @@ fn build(shared: Arc<Shared>) -> (Router, String) {
     let in_time = from_fn_with_state(shared.clone(), guard::in_time);
     let told = OnceLock::new();
     let told: Arc<OnceLock<Told>> = Arc::new(told);
-    let operators = held().merge(looking()).merge(acting()).within(|router| {
+    let operators = held().merge(watched()).merge(looking()).merge(acting()).within(|router| {
         router
             .route_layer(from_fn(guard::operators))
             .route_layer(noted.clone())
@@ -170,6 +174,75 @@ fn held() -> Routes {
             "/api/v1/webhooks/{name}/retry",
             webhooks::again,
             about(Admins, "Tells a webhook again what it could not be told").answers::<Value>(200),
+        )
+}
+
+/// How everything is, and what is the matter.
+fn watched() -> Routes {
+    let see = |summary| about(Operators, summary);
+    Routes::new()
+        .get(
+            "/api/v1/monitor/summary",
+            monitor::summary,
+            see("Everything at a glance").answers::<Value>(200),
+        )
+        .get(
+            "/api/v1/monitor/groups",
+            monitor::groups,
+            see("What has a history").answers::<Value>(200),
+        )
+        .get(
+            "/api/v1/monitor/series",
+            monitor::series_of,
+            see("The history of a group")
+                .asks::<monitor::Asked>()
+                .answers::<monitor::SeriesJson>(200),
+        )
+        .get(
+            "/api/v1/alerts",
+            alerts::list,
+            see("Alerts, the worst first")
+                .asks::<alerts::Asked>()
+                .answers::<alerts::AlertsJson>(200),
+        )
+        .get(
+            "/api/v1/alerts/history",
+            alerts::history,
+            see("What happened to alerts").asks::<alerts::Past>().answers::<alerts::PastJson>(200),
+        )
+        .get(
+            "/api/v1/alerts/rules",
+            alerts::rules,
+            see("Rules and objectives").answers::<Value>(200),
+        )
+        .get(
+            "/api/v1/alerts/{id}",
+            alerts::show,
+            see("One alert").answers::<alerts::AlertJson>(200),
+        )
+        .post(
+            "/api/v1/alerts/{id}/acknowledge",
+            alerts::acknowledge,
+            see("Somebody sees to an alert")
+                .takes::<alerts::Acknowledging>()
+                .answers::<alerts::AlertJson>(200),
+        )
+        .delete(
+            "/api/v1/alerts/{id}/acknowledge",
+            alerts::withdraw,
+            see("Nobody sees to it after all").answers::<alerts::AlertJson>(200),
+        )
+        .post(
+            "/api/v1/alerts/{id}/silence",
+            alerts::silence,
+            see("An alert notifies nobody")
+                .takes::<alerts::Silencing>()
+                .answers::<alerts::AlertJson>(200),
+        )
+        .delete(
+            "/api/v1/alerts/{id}/silence",
+            alerts::lift,
+            see("It does again").answers::<alerts::AlertJson>(200),
         )
 }
 
@@ -357,5 +430,6 @@ fn streams() -> Routes {
 async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
     metrics::sessions(&mut page, &shared.hub);
+    metrics::monitor(&mut page, &shared.monitor);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }

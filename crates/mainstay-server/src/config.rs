@@ -10,6 +10,7 @@ mod auth;
 mod file;
 mod links;
 mod listen;
+mod monitor;
 mod origin;
 mod place;
 mod policies;
@@ -43,6 +44,7 @@ pub use socket::{ProxySpec, SocketSpec, read_pem};
 pub use store::{Engine, StoreSpec};
 pub use target::{Probe, Target, safe_url};
 
+use crate::monitor::MonitorSpec;
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
 use crate::webhook::WebhookSpec;
@@ -81,6 +83,8 @@ pub struct Config {
     pub links: Vec<LinkSpec>,
     /// Whom to tell what happens to sessions.
     pub webhooks: Vec<WebhookSpec>,
+    /// What is watched, and when it is too much.
+    pub monitor: MonitorSpec,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -190,11 +194,12 @@ impl Config {
         let sessions = sessions::build(&file, &document, &mut problems);
         let store = store::build(&file, &document, &mut problems);
         let webhooks = webhooks::build(&file, &document, environment, &mut problems);
+        let monitor = monitor::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, api, listen, sessions, store, policies, links, webhooks },
+            Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor },
             path,
             &mut problems,
         );

@@ -202,6 +202,13 @@ impl Engine {
         self.book().gates.values().cloned().collect()
     }
 
+    /// What each link depends on, by name.
+    pub(crate) fn parents(&self) -> BTreeMap<String, Vec<String>> {
+        let book = self.book();
+        let depends = book.held.values().filter(|held| !held.spec.depends_on.is_empty());
+        depends.map(|held| (held.spec.name.clone(), held.spec.depends_on.clone())).collect()
+    }
+
     /// The gate of that name.
     pub(crate) fn gate_called(&self, name: &str) -> Option<Gate> {
         self.book().gates.get(name).cloned()

@@ -23,6 +23,7 @@ mod dashboard;
 mod engine;
 mod live;
 mod metrics;
+pub mod monitor;
 mod mount;
 mod product;
 mod server;

@@ -3,6 +3,7 @@
 //! Counters and histograms that the library records come from the recorder of the process. What a
 //! link knows is written at the moment of asking: a link that is gone leaves no stale series behind.
 
+mod monitor;
 mod sessions;
 
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::Held;
 
+pub(crate) use monitor::monitor;
 pub(crate) use sessions::sessions;
 
 static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);

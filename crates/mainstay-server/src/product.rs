@@ -14,6 +14,7 @@ use mainstay_store::{Store, Writer};
 use crate::accept::source;
 use crate::api::guard;
 use crate::auth::Identity;
+use crate::monitor::Sources;
 use crate::state::Shared;
 
 /// The largest body that a product is given, unless its routes say otherwise.
@@ -28,6 +29,8 @@ pub struct Ground {
     pub writer: Arc<Writer>,
     /// Where the server listens, with the port it got.
     pub address: SocketAddr,
+    /// Where a product says what it measures, for rules to judge.
+    pub sources: Sources,
 }
 
 /// Routes beside the server's own: made once the server has its store and its address, answered

@@ -24,9 +24,10 @@ use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
 use crate::live;
 use crate::metrics;
+use crate::monitor::{self, Monitor, OpenError};
 use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
-use crate::state::{Shared, auth};
+use crate::state::{Lasting, Shared, auth};
 
 /// A server that has its address and its links, and serves once it is run.
 #[derive(Debug)]
@@ -122,7 +123,8 @@ impl Server {
         let address = listener.local_addr().map_err(refused)?;
         let shared = build(config, handler, standalone).await?;
         let (store, writer) = shared.hub.keeps();
-        let ground = Ground { store, writer, address };
+        let sources = shared.monitor.sources().clone();
+        let ground = Ground { store, writer, address, sources };
         let product = product.map(|product| product.open(ground)).transpose();
         let product = product.map_err(StartError::Product)?;
         let deadline = config.server.shutdown_deadline;
@@ -157,6 +159,7 @@ impl Server {
 pub(crate) struct Tasks {
     coupling: JoinHandle<()>,
     live: JoinHandle<()>,
+    watching: JoinHandle<()>,
     upkeep: Upkeep,
 }
 
@@ -166,7 +169,8 @@ impl Tasks {
         let live = tokio::spawn(live::run(shared.clone()));
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
-        Self { coupling, live, upkeep }
+        let watching = tokio::spawn(monitor::run(shared.clone()));
+        Self { coupling, live, watching, upkeep }
     }
 
     /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
@@ -178,7 +182,7 @@ impl Tasks {
         deadline: Duration,
         others: impl Future<Output = ()>,
     ) -> Ended {
-        let Self { coupling, live, upkeep } = self;
+        let Self { coupling, live, watching, upkeep } = self;
         shared.stopping.send_replace(true);
         let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
@@ -187,6 +191,8 @@ impl Tasks {
             hub.deserted().await;
             shared.webhooks.stop().await;
             upkeep.stop().await;
+            watching.abort();
+            shared.monitor.close();
             hub.close().await;
         };
         let ended = timeout(deadline, finish).await;
@@ -210,8 +216,8 @@ pub(crate) async fn build(
     engine.apply(config).await.map_err(StartError::Apply)?;
     let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
     let opened = hub(config, auth.clone(), handler).await;
-    let (hub, audit) = opened.map_err(StartError::Sessions)?;
-    let shared = Shared::new(engine, config, auth, Arc::new(hub), audit, standalone, prometheus);
+    let lasting = opened.map_err(StartError::Sessions)?;
+    let shared = Shared::new(engine, config, auth, lasting, standalone, prometheus);
     Ok(Arc::new(shared))
 }
 
@@ -220,8 +226,9 @@ async fn hub(
     config: &Config,
     auth: Arc<ArcSwap<Auth>>,
     handler: Arc<dyn Handler>,
-) -> Result<(Hub, Audit), SessionsError> {
+) -> Result<Lasting, SessionsError> {
     let (sessions, spec, api) = (config.sessions.clone(), config.store, config.api);
+    let watched = config.monitor.clone();
     let folder = config.server.data_dir.clone();
     let open = move || {
         let store: Arc<dyn Store> = match spec.engine {
@@ -229,7 +236,13 @@ async fn hub(
             StoreEngine::Memory => Arc::new(MemoryStore::new()),
         };
         let audit = Audit::open(&*store, &api)?;
-        Ok((Hub::open(&sessions, store, &spec.config, auth, handler)?, audit))
+        let hub = Hub::open(&sessions, store, &spec.config, auth, handler)?;
+        let (store, writer) = hub.keeps();
+        let monitor = Monitor::open(&watched, store, writer).map_err(|error| match error {
+            OpenError::Config(error) => SessionsError::Config(error),
+            OpenError::Store(error) => SessionsError::Store(error),
+        })?;
+        Ok(Lasting { hub: Arc::new(hub), audit, monitor: Arc::new(monitor) })
     };
     // Reading a large file takes its time.
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(SessionsError::Random))
@@ -253,6 +266,7 @@ impl Handle {
             return Err(ApplyError::OpenToAll);
         }
         let applied = self.shared.engine.apply(config).await?;
+        self.shared.monitor.reload(&config.monitor).map_err(ApplyError::Config)?;
         self.shared.admit(config);
         self.shared.applied_now();
         Ok(applied)

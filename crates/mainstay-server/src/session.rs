@@ -33,5 +33,6 @@ pub(crate) use hub::{Hub, NotDone};
 pub(crate) use peer::Fault;
 pub use peer::SendError;
 pub(crate) use standalone::{Standalone, Told};
+pub(crate) use tally::Flow;
 pub(crate) use upgrade::{connect, handshake, switching};
 pub(crate) use upkeep::Upkeep;

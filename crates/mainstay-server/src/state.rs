@@ -14,6 +14,7 @@ use crate::auth::Auth;
 use crate::config::{ApiConfig, Config, Reported};
 use crate::engine::Engine;
 use crate::live::Live;
+use crate::monitor::Monitor;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::webhook::Webhooks;
 
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) rates: ArcSwap<Limits>,
     /// Who did what.
     pub(crate) audit: Audit,
+    /// How everything is.
+    pub(crate) monitor: Arc<Monitor>,
     /// Connections that have not said who they are.
     pub(crate) pending: Arc<Semaphore>,
     /// What connections are accepted with; none for plain HTTP.
@@ -95,13 +98,20 @@ impl std::fmt::Debug for Prometheus {
     }
 }
 
+/// What goes on where it was when the server is started again.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) audit: Audit,
+    pub(crate) monitor: Arc<Monitor>,
+}
+
 impl Shared {
     pub(crate) fn new(
         engine: Arc<Engine>,
         config: &Config,
         auth: Arc<ArcSwap<Auth>>,
-        hub: Arc<Hub>,
-        audit: Audit,
+        Lasting { hub, audit, monitor }: Lasting,
         standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
@@ -116,6 +126,7 @@ impl Shared {
             addresses: Arc::default(),
             rates: ArcSwap::from_pointee(Limits::new(&config.api)),
             audit,
+            monitor,
             pending: Arc::new(Semaphore::new(unauthenticated)),
             hub,
             standalone,

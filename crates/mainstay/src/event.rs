@@ -36,6 +36,8 @@ pub enum Kind {
     Breaker(BreakerEvent),
     /// Something about a link.
     Link(crate::link::LinkEvent),
+    /// Something about alerts.
+    Health(HealthEvent),
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Retry(event) => event.what.name(),
             Self::Breaker(event) => event.what.name(),
             Self::Link(event) => event.name(),
+            Self::Health(event) => event.what.name(),
         }
     }
 
@@ -53,7 +56,7 @@ impl Kind {
     #[must_use]
     pub const fn alias(&self) -> Option<&'static str> {
         match self {
-            Self::Retry(_) => None,
+            Self::Retry(_) | Self::Health(_) => None,
             Self::Breaker(event) => event.what.alias(),
             Self::Link(event) => event.alias(),
         }
@@ -162,6 +165,54 @@ impl BreakerWhat {
             Self::HalfOpen => None,
             Self::Closed => Some("circuit-breaker.closed"),
             Self::Reset => Some("circuit-breaker.reset"),
+        }
+    }
+}
+
+/// Something about alerts. The names are those of seed 004, which has no others.
+#[derive(Clone, Debug, Serialize)]
+pub struct HealthEvent {
+    /// What happened.
+    #[serde(skip)]
+    pub what: HealthWhat,
+    /// The alert's fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Arc<str>>,
+    /// The alert's rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Arc<str>>,
+    /// How bad it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<mainstay_monitor::alert::Severity>,
+    /// In words.
+    pub summary: Arc<str>,
+}
+
+/// What happened to an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HealthWhat {
+    /// It fires.
+    AlertCreated,
+    /// Somebody sees to it.
+    AlertAcknowledged,
+    /// It is over.
+    AlertResolved,
+    /// Its severity or one of its flags is another.
+    AlertChanged,
+    /// Everything was measured and judged once more.
+    MetricsCollected,
+}
+
+impl HealthWhat {
+    /// The dotted name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AlertCreated => "health.alert.created",
+            Self::AlertAcknowledged => "health.alert.acknowledged",
+            Self::AlertResolved => "health.alert.resolved",
+            Self::AlertChanged => "health.alert.changed",
+            Self::MetricsCollected => "health.metrics.collected",
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ApiConfig;
+use super::monitor::{MaintenanceSection, MonitorSection, RuleSection, SloSection};
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -31,6 +32,10 @@ pub(super) struct File {
     pub(super) policy: BTreeMap<String, PolicySection>,
     pub(super) link: Vec<LinkSection>,
     pub(super) webhook: Vec<WebhookSection>,
+    pub(super) monitor: MonitorSection,
+    pub(super) rule: Vec<RuleSection>,
+    pub(super) slo: Vec<SloSection>,
+    pub(super) maintenance: Vec<MaintenanceSection>,
     /// What is built on top reads its own section: see `Config::section`.
     #[serde(rename = "chittyid")]
     _chittyid: Option<IgnoredAny>,
@@ -110,6 +115,8 @@ pub(super) struct LinkSection {
     pub(super) more_urls: Vec<Secret>,
     pub(super) connect: Option<bool>,
     pub(super) policy: Option<String>,
+    pub(super) required: bool,
+    pub(super) depends_on: Vec<String>,
     pub(super) preset: Option<String>,
     pub(super) health_path: Option<String>,
     pub(super) token_env: Option<String>,

@@ -24,6 +24,10 @@ pub struct LinkSpec {
     pub policy: Option<String>,
     /// What it shows the peer, if anything.
     pub bearer: Option<Secret>,
+    /// Whether others cannot do without it: it being down is worse then. Default no.
+    pub required: bool,
+    /// Links it cannot be reached without. While one of them is down, nothing else is told of it.
+    pub depends_on: Vec<String>,
     /// How it behaves.
     pub config: LinkConfig,
 }
@@ -60,6 +64,15 @@ pub(super) fn build(
             at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
         } else if !names.insert(name) {
             at.refuse("name", format!("is {name:?}, which another link has already"), problems);
+        }
+        for parent in &section.depends_on {
+            if parent == name || !file.link.iter().any(|link| link.name == *parent) {
+                at.refuse(
+                    "depends_on",
+                    format!("has {parent:?}, which is no other link"),
+                    problems,
+                );
+            }
         }
         links.extend(one(section, &at, policies, environment, problems));
     }
@@ -121,6 +134,8 @@ fn one(
         connect: section.connect.unwrap_or(true),
         policy: section.policy.clone(),
         bearer,
+        required: section.required,
+        depends_on: section.depends_on.clone(),
         config,
     })
 }

@@ -15,6 +15,7 @@ use super::place::Document;
 use super::problem::{Problem, Problems};
 use super::secret::{SHORTEST, Secret};
 use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
+use crate::monitor::MonitorSpec;
 use crate::session::SessionsConfig;
 use crate::webhook::WebhookSpec;
 
@@ -51,6 +52,7 @@ pub(super) struct Rest {
     pub(super) policies: BTreeMap<String, PolicyConfig>,
     pub(super) links: Vec<LinkSpec>,
     pub(super) webhooks: Vec<WebhookSpec>,
+    pub(super) monitor: MonitorSpec,
 }
 
 struct Sources<'a> {
@@ -206,7 +208,7 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, api, listen, sessions, store, policies, links, webhooks } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor } = rest;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -226,6 +228,7 @@ impl Settings {
             policies,
             links,
             webhooks,
+            monitor,
             settings: self.shown,
             file: path.map(PathBuf::from),
             files: Vec::new(),

@@ -8,7 +8,9 @@ use crate::state::Shared;
 type Topic = (&'static str, &'static [&'static str], fn(&Shared) -> Rows);
 
 /// Every topic: its name, the fields in it that only count the time, its rows.
-const TOPICS: [Topic; 3] = [
+const TOPICS: [Topic; 5] = [
+    ("summary", &["at", "at_ms"], api::summary_rows),
+    ("alerts", &[], api::alert_rows),
     ("links", &["uptime_ms", "next_retry_ms", "remaining_ms", "ejected_ms"], api::link_rows),
     ("gates", &["held_ms", "retry_after_ms", "remaining_ms"], api::gate_rows),
     ("worst", &[], worst),

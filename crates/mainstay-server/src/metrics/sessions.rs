@@ -84,7 +84,13 @@ fn store(page: &mut String, stats: &WriterStats) {
     one(page, "mainstay_store_failures_total", text, "Commits that failed.", failures);
 }
 
-fn one(page: &mut String, name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display) {
+pub(super) fn one(
+    page: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    value: &dyn std::fmt::Display,
+) {
     head(page, name, kind, help);
     line(page, format_args!("{name} {value}"));
 }

@@ -11,7 +11,9 @@ use mainstay::core::config::ConfigError;
 use mainstay::core::session::status::{EndReason, LossReason};
 use mainstay::core::session::stream::Epoch;
 use mainstay::core::time::Instant;
-use mainstay_registry::{Counts, Cursor, Key, Origin, Page, Query, Record, Registry, SessionId};
+use mainstay_registry::{
+    Counts, Cursor, Key, Measured, Origin, Page, Query, Record, Registry, SessionId,
+};
 use mainstay_store::{Area, Change, Store, StoreConfig, StoreError, Writer};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry, Secret};
 
@@ -40,6 +42,8 @@ pub(crate) struct Hub {
     pub(super) auth: Arc<ArcSwap<Auth>>,
     handler: Arc<dyn Handler>,
     draining: AtomicBool,
+    /// Whether nobody is given up, because too many fell silent at once.
+    held: AtomicBool,
     pub(super) presence: Arc<Presence>,
 }
 
@@ -94,6 +98,7 @@ impl Hub {
             auth,
             handler,
             draining: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             presence: Arc::default(),
         })
     }
@@ -249,6 +254,26 @@ impl Hub {
     /// How many sessions there are, and how they are.
     pub(crate) fn counts(&self) -> Counts {
         self.registry.counts()
+    }
+
+    /// What beats said since this was last asked.
+    pub(crate) fn take_measured(&self) -> Measured {
+        self.registry.take_measured()
+    }
+
+    /// Whether nobody is given up now, because too many fell silent at once, or we slept.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// Asks clients for fewer beats, the higher `stress` is (0 to 7).
+    pub(crate) fn spare(&self, stress: u8) {
+        let spared = self.registry.set_stress(stress);
+        debug_assert!(spared.is_ok(), "the monitor's stress is within the registry's");
     }
 
     /// What is known of a session.

@@ -53,6 +53,19 @@ const CODES: [CloseCode; 8] = [
     CloseCode::CONNECTION_LIMIT,
 ];
 
+/// What happens to connections of sessions, in sums that only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// Sessions that began.
+    pub(crate) began: u64,
+    /// Sessions that went on over another connection.
+    pub(crate) returned: u64,
+    /// Connections that ended though nobody asked for it.
+    pub(crate) broke: u64,
+    /// Sessions that are over because their client did not come back.
+    pub(crate) gave_up: u64,
+}
+
 /// A count with the reason it is kept by, if it is.
 pub(crate) type Count = (Option<&'static str>, u64);
 
@@ -91,6 +104,32 @@ impl Tally {
     pub(crate) fn refused(&self, code: u16) {
         let place = CODES.iter().position(|known| known.code == code);
         by(&self.refused, Some(place.unwrap_or(CODES.len())));
+    }
+
+    /// What happens to connections.
+    pub(crate) fn flow(&self) -> Flow {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let broke =
+            LOSS_REASONS.iter().zip(&self.suspended).filter(|((reason, _), _)| match reason {
+                LossReason::Lost
+                | LossReason::Silent
+                | LossReason::SlowConsumer
+                | LossReason::Misbehaved => true,
+                LossReason::Asked | LossReason::Operator | LossReason::Restarted => false,
+            });
+        let over = END_REASONS.iter().zip(&self.gone).filter(|((reason, _), _)| match reason {
+            EndReason::Expired | EndReason::Exhausted => true,
+            EndReason::Bye
+            | EndReason::Kicked
+            | EndReason::Superseded
+            | EndReason::Unauthorised => false,
+        });
+        Flow {
+            began: read(&self.registered),
+            returned: read(&self.resumed),
+            broke: broke.map(|(_, count)| read(count)).sum(),
+            gave_up: over.map(|(_, count)| read(count)).sum(),
+        }
     }
 
     /// Every count, by the name of its metric and with what it says.
@@ -154,6 +193,8 @@ mod tests {
         assert!(of("gone").iter().chain(&of("lost")).all(|(_, count)| *count == 1));
         assert_eq!((of("gone").len(), of("lost").len()), (6, 7));
         assert_eq!((of("resumed"), of("replayed")), (vec![(None, 2)], vec![(None, 1)]));
+        let flow = Flow { began: 0, returned: 2, broke: 4, gave_up: 2 };
+        assert_eq!(tally.flow(), flow, "what was asked for is no error");
         assert!(of("refused").contains(&(Some("unauthorised"), 2)));
         assert!(of("refused").contains(&(Some("other"), 1)));
     }

@@ -128,7 +128,7 @@ impl Hub {
     /// Looks at every deadline.
     pub(super) fn sweep(&self) {
         let (now, bits) = (clock::now(), clock::draw());
-        let _report = self.registry.sweep(now, bits);
+        self.hold(self.registry.sweep(now, bits).held);
         for rest in self.journal.take_all_down(&self.registry) {
             self.perform(rest);
         }

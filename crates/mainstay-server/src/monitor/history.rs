@@ -1,0 +1,170 @@
+//! Cells of groups, in the store.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mainstay::monitor::engine::series::{Cell, Collector, Place, Row, Tier};
+use mainstay_store::{Area, Change, Store, StoreError};
+
+/// Keys are the group's name, a zero byte, the tier and the slot.
+const CELLS: Area = Area::new("monitor_cells");
+
+/// What is being gathered of each group.
+#[derive(Debug, Default)]
+pub(super) struct Histories(BTreeMap<String, Collector>);
+
+impl Histories {
+    /// Takes what was found of the groups, and answers what is to be kept. A group that was not seen
+    /// since the start goes on with what is kept of it.
+    pub(super) fn push(
+        &mut self,
+        unix_ms: u64,
+        cells: &[(String, Cell)],
+        store: &dyn Store,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (group, cell) in cells {
+            let collector =
+                self.0.entry(group.clone()).or_insert_with(|| resumed(group, unix_ms, store));
+            for Row { tier, number, cell } in collector.push(unix_ms, cell) {
+                let bytes = cell.encode(number);
+                changes.push(Change::put_value(CELLS, &key(group, tier.place(number)), &bytes));
+            }
+        }
+        self.0.retain(|known, _| cells.iter().any(|(group, _)| group == known));
+        changes
+    }
+
+    pub(super) fn groups(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// A collector that goes on with the cells that time is in.
+fn resumed(group: &str, unix_ms: u64, store: &dyn Store) -> Collector {
+    let mut collector = Collector::new();
+    for tier in Tier::ALL {
+        let now = tier.number(unix_ms);
+        let kept = store.value(CELLS, &key(group, tier.place(now))).ok().flatten();
+        let cell = kept.and_then(|bytes| Cell::decode(&bytes).ok());
+        if let Some((number, cell)) = cell.filter(|(number, _)| *number == now) {
+            collector.resume(Row { tier, number, cell });
+        }
+    }
+    collector
+}
+
+/// A part of a group's history.
+#[derive(Debug)]
+pub(crate) struct Span {
+    /// How long each cell is.
+    pub(crate) step_ms: u64,
+    /// When each begins, in milliseconds since 1970, with what is in it; in order, those without
+    /// data left out.
+    pub(crate) cells: Vec<(u64, Cell)>,
+}
+
+/// The last `span` of a group, in the finest cells that reach so far.
+pub(crate) fn series(
+    store: &dyn Store,
+    group: &str,
+    unix_ms: u64,
+    span: Duration,
+) -> Result<Span, StoreError> {
+    let tier = Tier::reaching(span);
+    let width = tier.width_ms();
+    let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let wanted = span_ms.div_ceil(width).clamp(1, tier.cells());
+    let newest = tier.number(unix_ms);
+    let oldest = newest.saturating_sub(wanted - 1);
+    let before = prefix(group, tier);
+    let most = usize::try_from(tier.cells()).unwrap_or(usize::MAX);
+    let mut cells: Vec<(u64, Cell)> = store
+        .values(CELLS, Some(&before), most)?
+        .into_iter()
+        .take_while(|(key, _)| key.starts_with(&before))
+        .filter_map(|(_, bytes)| Cell::decode(&bytes).ok())
+        .filter(|(number, _)| (oldest..=newest).contains(number))
+        .collect();
+    cells.sort_by_key(|(number, _)| *number);
+    let cells = cells.into_iter().map(|(number, cell)| (number * width, cell)).collect();
+    Ok(Span { step_ms: width, cells })
+}
+
+fn prefix(group: &str, tier: Tier) -> Vec<u8> {
+    let place = match tier {
+        Tier::Fine => 0,
+        Tier::Minute => 1,
+        Tier::Hour => 2,
+        Tier::Day => 3,
+    };
+    [group.as_bytes(), &[0, place]].concat()
+}
+
+fn key(group: &str, place: Place) -> Vec<u8> {
+    [&prefix(group, place.tier)[..], &place.slot.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_store::MemoryStore;
+
+    use super::*;
+
+    const START: u64 = 1_700_000_040_000;
+
+    fn keep(store: &MemoryStore, changes: &[Change]) {
+        store.commit(changes).unwrap();
+    }
+
+    fn cell(ok: u64) -> Cell {
+        let mut cell = Cell { ok, ..Cell::default() };
+        cell.took(Duration::from_millis(ok));
+        cell
+    }
+
+    #[test]
+    fn cells_are_kept_and_read_back_in_order_by_group() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        for nr in 0..400 {
+            let cells = [("a".to_owned(), cell(nr)), ("ab".to_owned(), cell(7))];
+            keep(&store, &histories.push(START + nr * 10_000, &cells, &store));
+        }
+        let now = START + 399 * 10_000;
+        let hour = series(&store, "a", now, Duration::from_secs(3_600)).unwrap();
+        assert_eq!((hour.step_ms, hour.cells.len()), (10_000, 360), "an hour, and no more");
+        assert_eq!(hour.cells[0].1.ok, 40);
+        assert!(hour.cells.windows(2).all(|pair| pair[1].0 == pair[0].0 + 10_000));
+        let two = series(&store, "a", now, Duration::from_secs(7_200)).unwrap();
+        assert_eq!((two.step_ms, two.cells[0].1.ok), (60_000, (0..6).sum()));
+        let few = series(&store, "a", now, Duration::from_secs(30)).unwrap();
+        assert_eq!(few.cells.iter().map(|(_, cell)| cell.ok).collect::<Vec<_>>(), [397, 398, 399]);
+        assert!(series(&store, "b", now, Duration::from_secs(30)).unwrap().cells.is_empty());
+        assert_eq!(histories.groups(), ["a", "ab"]);
+        let kept = store.values(CELLS, None, 10_000).unwrap().len();
+        assert_eq!(kept, 2 * (360 + 67 + 3 + 2), "places are used again");
+    }
+
+    #[test]
+    fn a_restart_goes_on_in_the_same_cells() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        keep(&store, &histories.push(START, &[("a".to_owned(), cell(3))], &store));
+        let mut again = Histories::default();
+        keep(&store, &again.push(START + 10_000, &[("a".to_owned(), cell(4))], &store));
+        let two = series(&store, "a", START + 10_000, Duration::from_secs(7_200)).unwrap();
+        assert_eq!(two.cells[0].1.ok, 7, "one minute over the restart");
+        let days = series(&store, "a", START, Duration::from_secs(400 * 86_400)).unwrap();
+        assert_eq!((days.step_ms, days.cells[0].1.count()), (86_400_000, 2));
+    }
+
+    #[test]
+    fn a_damaged_cell_is_no_data() {
+        let store = MemoryStore::new();
+        let place = Tier::Fine.place(Tier::Fine.number(START));
+        keep(&store, &[Change::put_value(CELLS, &key("a", place), b"no cell")]);
+        assert!(series(&store, "a", START, Duration::from_secs(30)).unwrap().cells.is_empty());
+        let rows = Histories::default().push(START, &[("a".to_owned(), cell(1))], &store);
+        keep(&store, &rows);
+        assert_eq!(series(&store, "a", START, Duration::from_secs(30)).unwrap().cells.len(), 1);
+    }
+}

@@ -1,0 +1,132 @@
+//! The cycle, again and again.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mainstay::clock;
+use mainstay::event::{HealthEvent, HealthWhat, Kind};
+use mainstay::monitor::engine::engine::{Happening, Reading, Value};
+use mainstay::monitor::engine::rules::Signal;
+use mainstay::monitor::system::LagMeter;
+use tokio::time::sleep;
+
+use super::{Inner, Monitor, gather, maintenance};
+use crate::session::unix_ms;
+use crate::state::Shared;
+
+/// Watches until it is dropped.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let lag = LagMeter::start();
+    loop {
+        sleep(shared.monitor.interval()).await;
+        let told = shared.monitor.cycle(&shared, &lag);
+        tell(&shared, &told);
+    }
+}
+
+/// Logs and tells what happened to alerts.
+pub(crate) fn tell(shared: &Shared, told: &[Happening]) {
+    for one in told {
+        tracing::info!(
+            rule = &*one.rule, labels = ?one.labels, severity = ?one.severity,
+            "alert {}: {}", one.what, one.summary,
+        );
+        let what = match one.what {
+            "fired" => HealthWhat::AlertCreated,
+            "acknowledged" => HealthWhat::AlertAcknowledged,
+            "resolved" => HealthWhat::AlertResolved,
+            _ => HealthWhat::AlertChanged,
+        };
+        shared.engine.events().send(|| {
+            Kind::Health(HealthEvent {
+                what,
+                alert: Some(format!("{:016x}", one.id).into()),
+                rule: Some(one.rule.clone()),
+                severity: one.severity,
+                summary: one.summary.clone(),
+            })
+        });
+    }
+}
+
+impl Monitor {
+    /// One look at everything.
+    pub(crate) fn cycle(&self, shared: &Shared, lag: &LagMeter) -> Vec<Happening> {
+        let (now, at) = (clock::now(), unix_ms());
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        let mut found = inner.collector.begin();
+        for (link, held) in shared.engine.links() {
+            let (view, stats) = (link.view(), link.stats());
+            inner.collector.link(now, link.name(), (&view, &stats), held.spec.required, &mut found);
+        }
+        for gate in shared.engine.gates() {
+            inner.collector.gate(now, &gate.view(), &mut found);
+        }
+        inner.collector.operations(&shared.operations.take_totals(), &mut found);
+        inner.collector.finish(&mut found);
+        let hub = &shared.hub;
+        gather::sessions(
+            (&hub.counts(), &hub.take_measured()),
+            (hub.tally().flow(), hub.is_held()),
+            &mut inner.sessions,
+            &mut found,
+        );
+        let lag = lag.take();
+        gather::process(lag, &mut found);
+        let links = &found.findings.links;
+        let sessions = &found.findings.sessions;
+        let reconnecting = gather::share(
+            links.reconnecting + sessions.reconnecting,
+            links.total + sessions.connected + sessions.reconnecting,
+        );
+        let (sample, system) = inner.system.read(lag, reconnecting.unwrap_or_default());
+        if let Some(load) = system.load {
+            found.findings.readings.push(Reading::new(Signal::SystemLoad, Value::Gauge(load)));
+        }
+        (found.findings.sample, found.findings.system) = (sample, system);
+        found.findings.readings.extend(self.sources.read());
+        let stamp = Timestamp::from_millisecond(i64::try_from(at).unwrap_or(i64::MAX));
+        let on = maintenance::now_on(&inner.spec.maintenance, stamp.unwrap_or_default());
+        inner.board.engine_mut().set_maintenance(on);
+        inner.board.engine_mut().set_parents(shared.engine.parents());
+        let told = self.judge(inner, now, at, found);
+        // Whoever beats is asked to beat less while this machine cannot keep up.
+        hub.spare(inner.board.overload().stress());
+        drop(guard);
+        self.evaluated.send_replace(Some(now));
+        told
+    }
+
+    fn judge(
+        &self,
+        inner: &mut Inner,
+        now: mainstay::core::time::Instant,
+        at: u64,
+        mut found: mainstay::monitor::Collected,
+    ) -> Vec<Happening> {
+        let maintained = |group: &str| {
+            let labels =
+                group.split_once(':').map(|(kind, name)| (kind.to_owned(), name.to_owned()));
+            inner.board.engine().is_maintained(&labels.into_iter().collect())
+        };
+        for (group, cell) in &mut found.cells {
+            cell.maintenance = maintained(group);
+        }
+        let told = inner.board.cycle(now, at, found.findings);
+        inner.ledger.write(&mut inner.board, &told, &self.writer);
+        inner.ledger.cycle(&inner.board, &self.writer);
+        let rows = inner.histories.push(at, &found.cells, &*self.store);
+        // Where there is no room, the cell is kept whole with the next cycle.
+        drop(self.writer.try_submit(rows));
+        told
+    }
+
+    /// The last thing before the store is closed.
+    pub(crate) fn close(&self) {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.ledger.write(&mut inner.board, &[], &self.writer);
+        inner.ledger.keep_burns(&inner.board, &self.writer);
+    }
+}

@@ -24,6 +24,17 @@ const UNUSED = [
   ["timeAxisVal(_tzDate, av)", "numAxisVals"],
 ];
 
+/** Its functions for scales that no page has: logarithmic and hyperbolic ones. */
+const STUBS = ["rangeLog", "rangeAsinh", "logAxisSplits", "asinhAxisSplits", "log10AxisValsFilt", "log2AxisValsFilt"];
+
+/** A function of the top level, without what is in it. */
+function stub(source, name) {
+  const start = source.indexOf(`\nfunction ${name}(`);
+  const end = source.indexOf("\n}\n", start);
+  if (start < 0 || end < 0) throw new Error(`uPlot has no ${name}`);
+  return `${source.slice(0, start)}\nfunction ${name}() {}${source.slice(end + 2)}`;
+}
+
 /** Leaves that out; fails where another version of uPlot has it otherwise. */
 const lean = {
   name: "lean",
@@ -35,6 +46,7 @@ const lean = {
         contents = contents.replace(part, instead);
       }
       contents = contents.replace(/const _timeAxisStamps = \[[^;]*\];/, "const _timeAxisStamps = 0;");
+      contents = STUBS.reduce(stub, contents);
       return { contents, loader: "js" };
     });
   },

@@ -27,6 +27,8 @@ interface Props {
   unit: (value: number | null) => string;
   cells: Cell[];
   step: number;
+  /** How far back it shows, in milliseconds. */
+  span: number;
   lines: Line[];
   marks: Mark[];
   height: number;
@@ -60,9 +62,9 @@ function options(props: Props, width: number): uPlot.Options {
     height: props.height,
     cursor: { sync: { key: "timeline" }, y: false, drag: { x: false, y: false } },
     legend: { live: true },
-    scales: { x: { time: true } },
+    scales: { x: { time: true, range: () => [(Date.now() - props.span) / 1000, Date.now() / 1000] } },
     axes: [
-      { stroke: text, grid, ticks: grid, font, values: (_, all) => all.map((at) => clock(at * 1000).slice(0, 5)) },
+      { stroke: text, grid, ticks: grid, font, values: (_, all) => all.map((at) => (props.span > 172_800_000 ? stamp(at * 1000).slice(5, 10) : clock(at * 1000).slice(0, 5))) },
       { stroke: text, grid, ticks: grid, font, size: 62, values: (_, all) => all.map((value) => props.unit(value)) },
     ],
     bands: props.lines.flatMap((line, index) => (line.band ? [{ series: [index, index + 1] as uPlot.Band.Bounds, fill: colour("--band") }] : [])),
@@ -72,7 +74,8 @@ function options(props: Props, width: number): uPlot.Options {
         label: line.label,
         stroke: colour(line.colour),
         width: line.bars ? 0 : 1.5,
-        points: { show: false },
+        // A point between gaps is no line, and must be seen.
+        points: { show: (plot: uPlot) => plot.data[0].length < 60, size: 4 },
         ...(line.dash ? { dash: [5, 4] } : {}),
         ...(line.bars ? { fill: colour(line.colour), paths: uPlot.paths.bars!({ size: [0.8, 12] }) } : {}),
         value: (_, value) => (value == null ? "–" : props.unit(value)),
@@ -101,7 +104,7 @@ export function Chart(props: Props) {
   const plot = useRef<uPlot>();
   const latest = useRef(props);
   latest.current = props;
-  const shape = `${theme.value}|${props.title}|${props.lines.map((line) => line.label).join()}|${JSON.stringify(props.marks)}`;
+  const shape = `${theme.value}|${props.span}|${props.title}|${props.lines.map((line) => line.label).join()}|${JSON.stringify(props.marks)}`;
   useEffect(() => {
     const element = box.current;
     if (!element) return;

@@ -39,7 +39,7 @@ export function span(milliseconds: number | null | undefined): string {
   if (milliseconds == null || Number.isNaN(milliseconds)) return "–";
   const s = Math.max(0, Math.floor(milliseconds / 1000));
   if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min${s % 60 ? ` ${s % 60} s` : ""}`;
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s / 60) % 60)} min`;
   return `${Math.floor(s / 86_400)} d ${Math.floor((s / 3600) % 24)} h`;
 }

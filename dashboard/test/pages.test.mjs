@@ -109,6 +109,42 @@ test("an action asks once, is done, and says what the server refuses", async () 
   await close(page);
 });
 
+test("an alert is acknowledged and silenced, and that survives a reload", async () => {
+  const page = await visit(server.url);
+  assert.equal((await server.ask("POST", "/api/v1/gates/payments/force_open")).status, 200);
+  const card = page.locator("[data-alert]").filter({ hasText: "CIRCUIT_OPEN" });
+  await card.waitFor();
+  await card.getByRole("button", { name: "Acknowledge" }).click();
+  await page.getByRole("dialog").getByLabel("Note").fill("on it");
+  await page.getByRole("dialog").getByRole("button", { name: "Acknowledge" }).click();
+  await card.getByText(/acknowledged by .*: on it/).waitFor();
+  await card.getByRole("button", { name: "Silence until resolved" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Silence until resolved" }).click();
+  await card.getByText(/silenced by/).waitFor();
+  await page.reload();
+  await card.getByText(/acknowledged by .*: on it.*silenced by .* until it is resolved/).waitFor();
+  await card.getByRole("button", { name: "Take back" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
+  await card.getByRole("button", { name: "Acknowledge" }).waitFor();
+  // It is in the history, and over with its cause.
+  await page.goto(`${server.url}/#/alerts/history`);
+  await page.getByRole("cell", { name: "acknowledged", exact: true }).first().waitFor();
+  assert.equal((await server.ask("POST", "/api/v1/gates/payments/reset")).status, 200);
+  await close(page);
+});
+
+test("the timeline is drawn from what the monitor kept", async () => {
+  const page = await visit(server.url, { path: "?group=links&span=900000" });
+  await page.locator(".chart canvas").first().waitFor();
+  assert.equal(await page.locator(".chart canvas").count(), 3);
+  assert.equal(await page.getByLabel("Of", { exact: true }).inputValue(), "links");
+  await page.getByLabel("Over", { exact: true }).selectOption("86400000");
+  await until(async () => page.url().includes("span=86400000"));
+  await page.locator(".chart").first().waitFor();
+  assert.deepEqual([page.foreign, page.faults], [[], []]);
+  await close(page);
+});
+
 test("keys lead around, and filters stand in the address", async () => {
   const page = await visit(server.url);
   await live(page);

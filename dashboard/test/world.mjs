@@ -126,6 +126,11 @@ status_page = true
 shutdown_deadline = "5s"
 [store]
 engine = "memory"
+[monitor]
+interval = "1s"
+[[rule]]
+id = "CIRCUIT_OPEN"
+high = { enter = 0.001, exit = 0.001 }
 ${more}
 ${Object.entries(links)
   .map(

@@ -35,7 +35,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
-use crate::dashboard;
+use crate::dashboard::{self, Page};
 use crate::metrics;
 use crate::product;
 use crate::state::Shared;
@@ -71,8 +71,9 @@ pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
         let (nothing, shared) = (nothing.clone(), on_top.clone());
         async move {
             match dashboard::page(&shared, &request) {
-                Some(page) => page,
-                None => nothing.call(request, ()).await,
+                Page::File(file) => file,
+                Page::Status => dashboard::status(&shared).await,
+                Page::None => nothing.call(request, ()).await,
             }
         }
     };

@@ -4,7 +4,6 @@
 //! credentials; what they show they ask of the API, with the credentials of whoever looks at them.
 //! A path that is neither is answered as if there were no pages.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
@@ -19,7 +18,6 @@ use ring::digest::{SHA256, digest};
 
 use crate::api::guard::trusted;
 use crate::state::Shared;
-use crate::status_page;
 
 /// Everything comes from here, and nothing is in the page itself.
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -72,28 +70,41 @@ static TAGS: LazyLock<[HeaderValue; 4]> = LazyLock::new(|| {
     })
 });
 
+/// What is asked for.
+pub(crate) enum Page {
+    /// This, as it is.
+    File(Response),
+    /// The status page, which has to be made.
+    Status,
+    /// Neither.
+    None,
+}
+
 /// The page that is asked for, if it is one of these.
-pub(crate) fn page(shared: &Arc<Shared>, request: &Request) -> Option<Response> {
+pub(crate) fn page(shared: &Shared, request: &Request) -> Page {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return None;
+        return Page::None;
     }
     let (path, headers) = (request.uri().path(), request.headers());
-    if path == "/status" {
-        if !shared.status_page.load(Ordering::Relaxed) {
-            return None;
-        }
+    if path == "/status" && shared.status_page.is_wanted() {
         // What it says is not for pages of other sites that a browser shows.
-        return Some(match trusted(shared, request) {
-            Ok(()) => secured(status_page::show(shared), HTML, "no-store"),
-            Err(error) => error.into_response(),
-        });
+        return match trusted(shared, request) {
+            Ok(()) => Page::Status,
+            Err(error) => Page::File(error.into_response()),
+        };
     }
-    let index = FILES.iter().position(|file| file.path == path)?;
+    let Some(index) = FILES.iter().position(|file| file.path == path) else { return Page::None };
     // Programs that ask for `/` are told what there is, as for any path that is not there.
     if path == "/" && !names(headers, &ACCEPT, "text/html") {
-        return None;
+        return Page::None;
     }
-    Some(file(&FILES[index], &TAGS[index], headers))
+    Page::File(file(&FILES[index], &TAGS[index], headers))
+}
+
+/// The status page.
+pub(crate) async fn status(shared: &Arc<Shared>) -> Response {
+    let text = shared.status_page.show(shared).await;
+    secured(text.to_string(), HTML, "no-store")
 }
 
 fn file(file: &File, tag: &HeaderValue, headers: &HeaderMap) -> Response {

@@ -1,5 +1,4 @@
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +15,7 @@ use crate::engine::Engine;
 use crate::live::Live;
 use crate::monitor::Monitor;
 use crate::session::{Addresses, Hub, Standalone};
+use crate::status_page::StatusPage;
 use crate::webhook::Webhooks;
 
 /// The most requests at the same time.
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
     /// What the configuration in force says, without secrets.
     pub(crate) settings: ArcSwap<Vec<Reported>>,
     /// Whether everybody may see which links hold.
-    pub(crate) status_page: AtomicBool,
+    pub(crate) status_page: StatusPage,
     pub(crate) prometheus: Prometheus,
     applied: Mutex<SystemTime>,
 }
@@ -140,7 +140,7 @@ impl Shared {
             stopping: watch::Sender::new(false),
             live: Live::default(),
             settings: ArcSwap::from_pointee(config.report()),
-            status_page: AtomicBool::new(config.server.status_page),
+            status_page: StatusPage::new(config.server.status_page),
             prometheus: Prometheus(prometheus),
             applied: Mutex::new(SystemTime::now()),
         }
@@ -155,7 +155,7 @@ impl Shared {
         }
         self.origins.store(Arc::new(config.server.allowed_origins.clone()));
         self.settings.store(Arc::new(config.report()));
-        self.status_page.store(config.server.status_page, Ordering::Relaxed);
+        self.status_page.want(config.server.status_page);
     }
 
     /// When the configuration in force was put in force.

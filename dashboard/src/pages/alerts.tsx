@@ -91,12 +91,29 @@ interface Event {
   id: string; at: string; rule: string; labels: Record<string, string>; what: string; severity: Severity | null; who: string | null; note: string | null; summary: string;
 }
 
+/** Everything of the last days, the latest first; at most so many pages. */
+async function past(days: number): Promise<{ events: Event[] } | null> {
+  const from = new Date(Date.now() - days * 86_400_000).toISOString();
+  const events: Event[] = [];
+  let after: string | null = "";
+  for (let page = 0; page < 10 && after !== null; page += 1) {
+    const found: { events: Event[]; next: string | null } | null = await askMaybe(`/api/v1/alerts/history?limit=1000&from=${from}${after && `&after=${after}`}`);
+    if (!found) return null;
+    events.push(...found.events);
+    after = found.next;
+  }
+  return { events: events.reverse() };
+}
+
 function History() {
-  const { value, error } = useAsked(() => askMaybe<{ events: Event[] }>("/api/v1/alerts/history?limit=500"), 10_000, []);
+  const days = param("days") || "7";
+  const { value, error } = useAsked(() => past(Number(days)), 10_000, [days]);
   if (error) return <p class="problem">{error}</p>;
   if (value === undefined) return <Empty>Loading…</Empty>;
   if (value === null) return missing;
   return (
+    <>
+    <div class="filters"><Select label="Over" value={days} change={(next) => filter("days", next)} options={[["1", "24 h"], ["7", "7 d"], ["30", "30 d"], ["90", "90 d"]]} /></div>
     <List label="What happened to alerts" rows={value.events} id={(one) => String(one.id)}
       columns={[
         { name: "When", width: "10rem", cell: (one) => stamp(one.at) },
@@ -105,6 +122,7 @@ function History() {
         { name: "Rule", width: "minmax(8rem, 1fr)", cell: (one) => `${one.rule} ${labels(one)}` },
         { name: "Who and why", width: "minmax(8rem, 1.6fr)", minor: 2, cell: (one) => [one.who, one.note, one.summary].filter(Boolean).join(" · ") },
       ]} />
+    </>
   );
 }
 

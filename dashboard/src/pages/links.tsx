@@ -101,7 +101,7 @@ function OneLink({ name }: { name: string }) {
       {gates.value[name] && <GatePanel name={name} />}
       {series && series.cells.length > 0 && (
         <Panel title="Last hour">
-          <Chart title="Latency" unit={ms} cells={series.cells} step={series.step_ms} marks={[]} height={180} lines={[
+          <Chart title="Latency" unit={ms} cells={series.cells} step={series.step_ms} span={3_600_000} marks={[]} height={180} lines={[
             { label: "p95", colour: "--info", value: (cell) => cell.p95_ms },
             { label: "p50", colour: "--info-fill", value: (cell) => cell.p50_ms, band: true },
           ]} />

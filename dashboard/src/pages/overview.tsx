@@ -34,10 +34,14 @@ function plain(counts: Counts, all: Link[]): Summary {
 
 /** The summary of the monitor, or one of what is known without. */
 export function useSummary(): Summary | undefined {
-  const told = summaries.value?.["now"];
+  // Before its first look the monitor knows nothing, which must not read as all being well.
+  const first = summaries.value?.["now"];
+  const told = first && Date.parse(first.at) > 0 ? first : undefined;
   const has = told !== undefined;
   const { value: counts } = useAsked(async () => (has ? undefined : await ask<Counts>("/api/v1/sessions/counts")), has ? null : 3000, [has]);
-  if (told) return told;
+  // What is on the page already is not overlooked until the monitor looks again.
+  const bad = Object.values(links.value).some((one) => one.state === "FAILED" || one.state === "RECONNECTING" || one.state === "SUSPENDED");
+  if (told) return told.status === "HEALTHY" && bad ? { ...told, status: "WARNING" } : told;
   return counts ? plain(counts, Object.values(links.value)) : undefined;
 }
 
@@ -176,7 +180,7 @@ function Timeline() {
   const minute = useComputed(() => Math.floor(now.value / 60_000)).value;
   if (value === null || groups === null) return null;
   const bands = marks(alerts.value, value, (minute + 1) * 60_000);
-  const shared = { cells: value?.cells ?? [], step: value?.step_ms ?? 10_000, marks: bands };
+  const shared = { cells: value?.cells ?? [], step: value?.step_ms ?? 10_000, span: Number(length), marks: bands };
   const part = /^(link|gate):/.exec(group)?.[1];
   const level = group === "process" ? "loop lag p99" : part ? (part === "link" ? "time connected" : "time open") : group === "links" ? "connected links" : "connected";
   return (

@@ -119,6 +119,9 @@ test("an alert is acknowledged and silenced, and that survives a reload", async 
   await page.getByRole("dialog").getByRole("button", { name: "Acknowledge" }).click();
   await card.getByText(/acknowledged by .*: on it/).waitFor();
   await card.getByRole("button", { name: "Silence until resolved" }).click();
+  // Why must be said.
+  await page.getByRole("dialog").getByRole("button", { name: "Silence until resolved" }).click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("planned");
   await page.getByRole("dialog").getByRole("button", { name: "Silence until resolved" }).click();
   await card.getByText(/silenced by/).waitFor();
   await page.reload();
@@ -137,8 +140,8 @@ test("the timeline is drawn from what the monitor kept", async () => {
   const page = await visit(server.url, { path: "?group=links&span=900000" });
   await page.locator(".chart canvas").first().waitFor();
   assert.equal(await page.locator(".chart canvas").count(), 3);
-  assert.equal(await page.getByLabel("Of", { exact: true }).inputValue(), "links");
-  await page.getByLabel("Over", { exact: true }).selectOption("86400000");
+  assert.equal(await page.locator("main select").first().inputValue(), "links");
+  await page.locator("main select").nth(1).selectOption("86400000");
   await until(async () => page.url().includes("span=86400000"));
   await page.locator(".chart").first().waitFor();
   assert.deepEqual([page.foreign, page.faults], [[], []]);

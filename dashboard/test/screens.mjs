@@ -8,7 +8,7 @@ export async function shoot(web, url, connections) {
   mkdirSync(FOLDER, { recursive: true });
   for (const theme of ["light", "dark"]) {
     for (const width of [360, 768, 1440]) {
-      const context = await web.newContext({ viewport: { width, height: width === 360 ? 780 : 900 }, colorScheme: theme });
+      const context = await web.newContext({ viewport: { width, height: width === 360 ? 640 : 600 }, colorScheme: theme });
       const page = await context.newPage();
       const take = async (path, name) => {
         await page.goto(`${url}/#/${path}`);

@@ -55,9 +55,9 @@ export function AlertCard({ one }: { one: Alert }) {
           ) : (
             <>
               <Act label="Silence 1 h" title={`Silence ${named} for an hour`} text="Nobody is told of it for an hour."
-                path={`${path}/silence`} field={{ label: "Reason", value: "", required: false }} body={(reason) => ({ reason, for_ms: 3_600_000 })} />
+                path={`${path}/silence`} field={{ label: "Reason", value: "", required: true }} body={(reason) => ({ reason, for_ms: 3_600_000 })} />
               <Act label="Silence until resolved" title={`Silence ${named} until it is resolved`} text="Nobody is told of it until it is over."
-                path={`${path}/silence`} field={{ label: "Reason", value: "", required: false }} body={(reason) => ({ reason, until_resolved: true })} />
+                path={`${path}/silence`} field={{ label: "Reason", value: "", required: true }} body={(reason) => ({ reason, until_resolved: true })} />
             </>
           )}
         </div>

@@ -12,6 +12,7 @@ mod ids;
 mod limits;
 mod measure;
 mod memory;
+mod monitor;
 mod operators;
 mod peers;
 mod process;
@@ -77,6 +78,7 @@ fn sections() -> Vec<Section> {
     sections.extend(websockets::sections());
     sections.push(memory::section());
     sections.extend(sessions::sections());
+    sections.extend(monitor::sections());
     sections.extend(durable::sections());
     sections.extend(idle::sections());
     sections.extend(served::sections());

@@ -114,6 +114,7 @@ impl Report {
         self.other_targets(&mut targets);
         self.websocket_targets(&mut targets);
         self.session_targets(&mut targets);
+        self.monitor_targets(&mut targets);
         self.id_targets(&mut targets);
         targets.extend(self.measured.iter().cloned());
         targets
@@ -130,6 +131,25 @@ impl Report {
         }
         if let Some((_, bytes)) = self.sizes.iter().find(|(n, _)| n == crate::sessions::COLUMNS) {
             targets.push((format!("a session ≤ 160 B in columns: {bytes}"), *bytes <= 160));
+        }
+    }
+
+    fn monitor_targets(&self, targets: &mut Vec<Target>) {
+        use crate::monitor::{ALERT, CYCLE, JUDGE, SCAN, SUMS, TREND};
+        let ours = self.nanos(CYCLE, SUMS);
+        if let (Some(ours), Some(scan)) = (ours, self.nanos(CYCLE, SCAN)) {
+            let (ratio, ms) = (ours / scan, ours / 1e6);
+            let what = format!(
+                "a cycle over a million sessions ≤ a pass over them, < 1 ms: {ratio:.2}, {ms:.2} ms"
+            );
+            targets.push((what, ratio <= 1.0 && ms < 1.0));
+        }
+        // Seed 004 gives 10 ms and 20 ms.
+        for (name, most) in [(ALERT, 10_000.0), (TREND, 20_000.0)] {
+            let Some(nanos) = self.nanos(JUDGE, name) else { continue };
+            let (us, most_us) = (nanos / 1e3, most / 1e3);
+            let what = format!("{name} ≤ {most_us} us, a thousandth of seed 004: {us:.2} us");
+            targets.push((what, nanos <= most));
         }
     }
 

@@ -280,7 +280,7 @@ pub(super) struct Past {
 
 /// Something that happened to an alert.
 #[derive(Debug, Serialize, JsonSchema)]
-struct EventJson {
+struct AlertEventJson {
     id: String,
     at: String,
     alert: String,
@@ -307,7 +307,7 @@ struct EventJson {
 /// A page of what happened to alerts.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PastJson {
-    events: Vec<EventJson>,
+    events: Vec<AlertEventJson>,
     /// Where the next page begins.
     next: Option<String>,
 }
@@ -328,7 +328,7 @@ pub(super) async fn history(
         page(store, (from, to), past.rule.as_deref(), past.after.as_deref(), limit)
     })
     .await?;
-    let shown = |(id, event): (String, AlertEvent)| EventJson {
+    let shown = |(id, event): (String, AlertEvent)| AlertEventJson {
         id,
         at: unix(event.at_ms),
         alert: event.alert,

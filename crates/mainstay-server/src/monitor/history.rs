@@ -142,7 +142,7 @@ mod tests {
         assert!(series(&store, "b", now, Duration::from_secs(30)).unwrap().cells.is_empty());
         assert_eq!(histories.groups(), ["a", "ab"]);
         let kept = store.values(CELLS, None, 10_000).unwrap().len();
-        assert_eq!(kept, 2 * (360 + 67 + 3 + 2), "places are used again");
+        assert_eq!(kept, 2 * (360 + 67 + 2 + 1), "places are used again");
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod defaults;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod product;

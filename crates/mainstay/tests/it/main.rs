@@ -16,6 +16,8 @@ mod http;
 #[cfg(test)]
 mod link;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod retry;

@@ -1,0 +1,86 @@
+//! The monitor of a program.
+
+use std::time::Duration;
+
+use mainstay::core::policy::breaker::{BreakerConfig, Window};
+use mainstay::core::policy::call::CallConfig;
+use mainstay::core::policy::gate::GateConfig;
+use mainstay::event::Events;
+use mainstay::gate::Gates;
+use mainstay::monitor::engine::alert::Severity;
+use mainstay::monitor::engine::engine::ActError;
+use mainstay::monitor::engine::summary::Status;
+use mainstay::monitor::{Monitor, MonitorConfig, Watched};
+use mainstay::operations::Operations;
+use mainstay::retry::Retry;
+use tokio::time::sleep;
+
+fn watched() -> (Gates, Operations, Watched) {
+    let (gates, operations) = (Gates::new(Events::new()), Operations::default());
+    let watched = Watched {
+        gates: Some(gates.clone()),
+        operations: Some(operations.clone()),
+        ..Watched::default()
+    };
+    (gates, operations, watched)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_stays_open_is_an_alert_until_it_closes() {
+    let (gates, _, watched) = watched();
+    let breaker =
+        BreakerConfig { consecutive_failures: 1, window: Window::Off, ..BreakerConfig::default() };
+    let config = GateConfig { breaker: Some(breaker), ..GateConfig::default() };
+    let gate = gates.get_or_create("pay", &config).unwrap();
+    let monitor = Monitor::start(watched, MonitorConfig::default()).unwrap();
+    let mut told = monitor.subscribe();
+    gate.force_open();
+    let fired = told.recv().await.unwrap();
+    assert_eq!((&*fired.rule, fired.what), ("CIRCUIT_OPEN", "fired"));
+    assert_eq!((fired.labels["gate"].as_str(), fired.severity), ("pay", Some(Severity::High)));
+    assert_eq!(monitor.summary().status, Status::Warning);
+    assert_eq!(monitor.acknowledge(fired.id, "ann", "on it"), Ok(()));
+    assert_eq!(monitor.acknowledge(1, "ann", ""), Err(ActError::Unknown));
+    assert_eq!(told.recv().await.unwrap().what, "acknowledged");
+    assert_eq!(monitor.summary().status, Status::Healthy, "somebody sees to it");
+    let worse = told.recv().await.unwrap();
+    assert_eq!((worse.what, worse.severity), ("severity_changed", Some(Severity::Critical)));
+    gate.reset();
+    loop {
+        let next = told.recv().await.unwrap();
+        if next.what == "resolved" {
+            break;
+        }
+    }
+    assert_eq!(monitor.alerts().len(), 1, "it is still known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_are_measured_from_one_look_to_the_next() {
+    let (_, operations, watched) = watched();
+    let monitor = Monitor::start(watched, MonitorConfig::default()).unwrap();
+    // The first look is done before anything happens.
+    tokio::task::yield_now().await;
+    let retry = Retry::new(&CallConfig::default()).unwrap().once();
+    for nr in 0..20 {
+        let op = |_| async move {
+            sleep(Duration::from_millis(40)).await;
+            if nr % 4 == 0 { Err(std::io::Error::other("planted")) } else { Ok(()) }
+        };
+        drop(operations.execute("call", &retry, op).await);
+    }
+    monitor.cycle();
+    let summary = monitor.summary();
+    assert_eq!(summary.error_rate, Some(0.25));
+    monitor.cycle();
+    assert_eq!(operations.take_totals().succeeded, 0, "taken once");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_names_its_field() {
+    for every in [Duration::ZERO, Duration::from_millis(999), Duration::from_secs(61)] {
+        let config = MonitorConfig { every, ..MonitorConfig::default() };
+        let error = Monitor::start(Watched::default(), config).unwrap_err();
+        assert_eq!(error.field, "every");
+    }
+}

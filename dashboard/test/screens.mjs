@@ -18,7 +18,7 @@ export async function shoot(web, url, connections) {
         await page.screenshot({ path: `${FOLDER}${name}-${connections}-${width}-${theme}.png` });
       };
       await take("", "overview");
-      if (connections === "20000" && width === 1440) await take("sessions", "sessions");
+      if (connections === "20000" && width === 1440 && theme === "light") await take("sessions", "sessions");
       if (connections === "10" && width === 1440) await take("links/payments", "link");
       await context.close();
     }

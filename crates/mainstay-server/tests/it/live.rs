@@ -89,7 +89,8 @@ async fn a_listener_gets_everything_and_then_what_changes() {
     assert!(first.data["at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(topics["links"]["nowhere"]["name"], "nowhere");
     assert_eq!(topics["worst"][&kim]["user"], "kim");
-    assert!(topics["gates"].is_object());
+    assert!(topics["gates"].is_object() && topics["alerts"].is_object());
+    assert!(topics["summary"]["now"]["sentence"].is_string(), "{topics}");
     let lee = id(&register(&running, "lee", "acme").await);
     let told = live.sets("worst", &lee).await;
     let worst = &told.data["topics"]["worst"];

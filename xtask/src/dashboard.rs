@@ -8,6 +8,16 @@ use std::process::Command;
 use crate::Failure;
 use crate::step::{cargo, run, target_dir};
 
+pub(crate) const HELP: &str = "\
+Checks the types of the dashboard, builds it, compares the result with `dashboard/dist`, and looks at
+every page in a real browser, over a real server. The test run does the same.
+
+usage: cargo xtask dashboard
+
+exit code: 0 all is well, 1 `dist` was not what the source makes (it is now), or a page does not work,
+3 something is missing on this machine
+";
+
 /// Checks types, builds, compares with what is there, and runs the tests in a browser.
 pub(crate) fn check(root: &Path) -> Result<(), Failure> {
     let folder = root.join("dashboard");

@@ -1,4 +1,4 @@
-//! WebSocket servers that others wrote, installed below the target folder for the tests to talk to.
+//! Servers that others wrote, of WebSockets and mail, installed below the target folder for the tests to talk to.
 
 use std::fs;
 use std::path::{Path, PathBuf};

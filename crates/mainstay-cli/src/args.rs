@@ -1,5 +1,6 @@
 //! What the user typed.
 
+mod alerts;
 mod fault;
 mod id;
 mod key;
@@ -18,6 +19,7 @@ use mainstay::core::config::Ratio;
 use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
+pub(crate) use alerts::{AlertsAction, AlertsArgs};
 pub(crate) use fault::{BytesArgs, FaultArgs};
 pub(crate) use id::{
     AuthorityArgs, BenchArgs, IdAction, IdArgs, InspectArgs, MintArgs, ValidateArgs,
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Call(Box<CallArgs>),
     /// See and steer the sessions of a server that runs
     Sessions(Box<SessionsArgs>),
+    /// Try who is told of alerts by a server that runs
+    Alerts(AlertsArgs),
     /// Make keys for the configuration of `serve`
     Key(KeyArgs),
     /// Check and explain ChittyIDs, and serve an authority that gives them

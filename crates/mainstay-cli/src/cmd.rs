@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod alerts;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod fault;

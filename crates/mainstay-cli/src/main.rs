@@ -45,6 +45,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => cmd::serve::run(&args).await,
         Command::Hold(args) => cmd::hold::run(&args).await,
         Command::Ws(args) => cmd::ws::run(&args).await,
+        Command::Alerts(args) => cmd::alerts::run(&args).await,
         Command::Sessions(args) => cmd::sessions::run(&args).await,
         Command::Key(args) => cmd::key::run(&args),
         Command::Id(args) => cmd::id::run(&args).await,

@@ -10,6 +10,7 @@
 //! * [`alert`] is the machine of one alert, from a condition that holds to one that is resolved;
 //! * [`board`] is all of it in one value, with the [`summary`] at a glance;
 //! * [`overload`] says whether this machine is overloaded, by its own lag first;
+//! * [`notify`] says who is told what of alerts, and when;
 //! * [`wilson`] says between which bounds a share lies of which only some samples are known.
 //!
 //! It reads no clock and does no IO.
@@ -17,6 +18,7 @@
 pub mod alert;
 pub mod board;
 pub mod engine;
+pub mod notify;
 pub mod overload;
 pub mod rules;
 pub mod series;

@@ -17,6 +17,7 @@ mod links;
 mod live;
 mod messages;
 mod monitor;
+mod notifications;
 mod operations;
 mod routes;
 mod sessions;
@@ -92,7 +93,8 @@ fn build(shared: Arc<Shared>) -> (Router, String) {
     let in_time = from_fn_with_state(shared.clone(), guard::in_time);
     let told = OnceLock::new();
     let told: Arc<OnceLock<Told>> = Arc::new(told);
-    let operators = held().merge(watched()).merge(looking()).merge(acting()).within(|router| {
+    let operators = held().merge(watched()).merge(notices()).merge(looking()).merge(acting());
+    let operators = operators.within(|router| {
         router
             .route_layer(from_fn(guard::operators))
             .route_layer(noted.clone())
@@ -244,6 +246,39 @@ fn watched() -> Routes {
             "/api/v1/alerts/{id}/silence",
             alerts::lift,
             see("It does again").answers::<alerts::AlertJson>(200),
+        )
+}
+
+/// Who is told of alerts.
+fn notices() -> Routes {
+    let see = |summary| about(Operators, summary);
+    Routes::new()
+        .get(
+            "/api/v1/notifications",
+            notifications::list,
+            see("Every receiver of notices").answers::<notifications::ReceiversJson>(200),
+        )
+        .post(
+            "/api/v1/notifications/{receiver}/test",
+            notifications::test,
+            see("Tells a receiver that this is a test").answers::<notifications::TestJson>(200),
+        )
+        .get(
+            "/api/v1/notifications/dead-letters",
+            notifications::dead,
+            see("What could not be told")
+                .asks::<notifications::Of>()
+                .answers::<notifications::DeadLettersJson>(200),
+        )
+        .post(
+            "/api/v1/notifications/dead-letters/{id}/retry",
+            notifications::again,
+            see("Tells it again").answers_other(202, ""),
+        )
+        .delete(
+            "/api/v1/notifications/dead-letters/{id}",
+            notifications::forget,
+            see("Forgets it").answers_other(204, ""),
         )
 }
 
@@ -432,5 +467,6 @@ async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
     metrics::sessions(&mut page, &shared.hub);
     metrics::monitor(&mut page, &shared.monitor);
+    metrics::notifications(&mut page, &shared.notifier);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }

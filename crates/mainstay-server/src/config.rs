@@ -15,6 +15,7 @@ mod origin;
 mod place;
 mod policies;
 mod problem;
+mod receivers;
 mod report;
 mod secret;
 mod sessions;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use mainstay::core::config::ConfigError;
 use mainstay::core::policy::preset::PolicyConfig;
+use mainstay_monitor::notify::DispatchConfig;
 use serde::de::DeserializeOwned;
 
 pub use api::ApiConfig;
@@ -45,6 +47,7 @@ pub use store::{Engine, StoreSpec};
 pub use target::{Probe, Target, safe_url};
 
 use crate::monitor::MonitorSpec;
+use crate::notify::{ReceiverSpec, WatchdogSpec};
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
 use crate::webhook::WebhookSpec;
@@ -85,6 +88,12 @@ pub struct Config {
     pub webhooks: Vec<WebhookSpec>,
     /// What is watched, and when it is too much.
     pub monitor: MonitorSpec,
+    /// Whom to tell of alerts.
+    pub receivers: Vec<ReceiverSpec>,
+    /// When they are told.
+    pub notify: DispatchConfig,
+    /// To whom signs of life go. Default nobody.
+    pub watchdog: Option<WatchdogSpec>,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -197,9 +206,10 @@ impl Config {
         let monitor = monitor::build(&file, &document, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
+        let told = receivers::build(&file, &document, &policies, environment, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor },
+            Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor, told },
             path,
             &mut problems,
         );

@@ -25,6 +25,7 @@ mod live;
 mod metrics;
 pub mod monitor;
 mod mount;
+pub mod notify;
 mod product;
 mod server;
 pub mod session;

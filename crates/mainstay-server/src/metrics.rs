@@ -4,6 +4,7 @@
 //! link knows is written at the moment of asking: a link that is gone leaves no stale series behind.
 
 mod monitor;
+mod notifications;
 mod sessions;
 
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::engine::Held;
 
 pub(crate) use monitor::monitor;
+pub(crate) use notifications::notifications;
 pub(crate) use sessions::sessions;
 
 static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);

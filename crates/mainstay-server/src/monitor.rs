@@ -10,6 +10,7 @@ mod ledger;
 mod maintenance;
 mod sources;
 mod task;
+mod telling;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,6 +40,7 @@ pub(crate) use task::{run, tell};
 
 use history::Histories;
 use ledger::Ledger;
+use telling::Telling;
 
 /// What is watched, and how.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ struct Inner {
     histories: Histories,
     ledger: Ledger,
     sessions: gather::Before,
+    telling: Telling,
 }
 
 impl Monitor {
@@ -104,6 +107,7 @@ impl Monitor {
             histories: Histories::default(),
             ledger,
             sessions: gather::Before::default(),
+            telling: Telling::default(),
         };
         Ok(Self {
             inner: Mutex::new(inner),

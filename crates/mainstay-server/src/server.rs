@@ -25,6 +25,7 @@ use crate::engine::{Applied, ApplyError, Engine};
 use crate::live;
 use crate::metrics;
 use crate::monitor::{self, Monitor, OpenError};
+use crate::notify::Notifier;
 use crate::product::{Ground, Product, ProductError};
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Lasting, Shared, auth};
@@ -169,6 +170,7 @@ impl Tasks {
         let live = tokio::spawn(live::run(shared.clone()));
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
+        shared.notifier.begin();
         let watching = tokio::spawn(monitor::run(shared.clone()));
         Self { coupling, live, watching, upkeep }
     }
@@ -184,14 +186,16 @@ impl Tasks {
     ) -> Ended {
         let Self { coupling, live, watching, upkeep } = self;
         shared.stopping.send_replace(true);
+        // Links that are closed now are not gone.
+        watching.abort();
         let (engine, hub) = (shared.engine.clone(), shared.hub.clone());
         let finish = async {
             tokio::join!(others, engine.shutdown(), hub.drain(drain));
             // Everybody has gone: what they leave behind is stored.
             hub.deserted().await;
             shared.webhooks.stop().await;
+            shared.notifier.stop().await;
             upkeep.stop().await;
-            watching.abort();
             shared.monitor.close();
             hub.close().await;
         };
@@ -268,6 +272,8 @@ impl Handle {
         let applied = self.shared.engine.apply(config).await?;
         self.shared.monitor.reload(&config.monitor).map_err(ApplyError::Config)?;
         self.shared.admit(config);
+        self.shared.notifier.apply(&config.receivers, &config.notify);
+        self.shared.notifier.watched_by(config.watchdog.as_ref());
         self.shared.applied_now();
         Ok(applied)
     }
@@ -300,6 +306,12 @@ impl Handle {
     #[must_use]
     pub fn events(&self) -> &Events {
         self.shared.engine.events()
+    }
+
+    /// Who tells people of alerts. Nothing in the server tells it of any yet: an application may.
+    #[must_use]
+    pub fn notifier(&self) -> &Notifier {
+        &self.shared.notifier
     }
 
     /// The operations that the API lists.

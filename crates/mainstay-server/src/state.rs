@@ -14,6 +14,7 @@ use crate::config::{ApiConfig, Config, Reported};
 use crate::engine::Engine;
 use crate::live::Live;
 use crate::monitor::Monitor;
+use crate::notify::Notifier;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::status_page::StatusPage;
 use crate::webhook::Webhooks;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// The handler of a server by itself.
     pub(crate) standalone: Option<Arc<Standalone>>,
     pub(crate) webhooks: Webhooks,
+    /// Tells people of alerts.
+    pub(crate) notifier: Notifier,
     pub(crate) addresses: Arc<Addresses>,
     /// How often each address may ask, and how often in vain.
     pub(crate) rates: ArcSwap<Limits>,
@@ -115,6 +118,7 @@ impl Shared {
         standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
+        let (store, writer) = hub.keeps();
         let unauthenticated = hub.limits().unauthenticated_max;
         let unauthenticated = usize::try_from(unauthenticated).unwrap_or(usize::MAX);
         let unauthenticated = unauthenticated.min(Semaphore::MAX_PERMITS);
@@ -123,6 +127,7 @@ impl Shared {
             engine,
             auth,
             webhooks: Webhooks::new(&config.webhooks),
+            notifier: Notifier::new(config, store, writer),
             addresses: Arc::default(),
             rates: ArcSwap::from_pointee(Limits::new(&config.api)),
             audit,

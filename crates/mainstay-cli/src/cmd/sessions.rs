@@ -3,7 +3,7 @@
 mod act;
 mod columns;
 mod list;
-mod server;
+pub(super) mod server;
 mod sse;
 mod watch;
 

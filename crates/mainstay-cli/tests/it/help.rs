@@ -2,7 +2,7 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 28] = [
+    let pages: [(&str, &[&str]); 30] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
@@ -17,6 +17,8 @@ fn help_says_what_it_said_before() {
         ("help-sessions-kick.txt", &["sessions", "kick", "--help"]),
         ("help-sessions-send.txt", &["sessions", "send", "--help"]),
         ("help-sessions-watch.txt", &["sessions", "watch", "--help"]),
+        ("help-alerts.txt", &["alerts", "--help"]),
+        ("help-alerts-test.txt", &["alerts", "test", "--help"]),
         ("help-key.txt", &["key", "--help"]),
         ("help-key-new.txt", &["key", "new", "--help"]),
         ("help-key-hash.txt", &["key", "hash", "--help"]),
@@ -47,7 +49,7 @@ fn the_version_is_told() {
 
 #[test]
 fn mistakes_in_the_command_line_end_with_2() {
-    let lines: [&[&str]; 35] = [
+    let lines: [&[&str]; 36] = [
         &[],
         &["nonsense"],
         &["hold"],
@@ -61,6 +63,7 @@ fn mistakes_in_the_command_line_end_with_2() {
         &["load", "--size", "8"],
         &["call"],
         &["sessions"],
+        &["alerts", "test"],
         &["sessions", "kick"],
         &["sessions", "kick", "--all", "--user", "kim"],
         &["sessions", "list", "--server", "ftp://example.org"],

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alerts;
 mod authority;
 mod call;
 mod clients;

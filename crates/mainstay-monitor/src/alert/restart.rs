@@ -50,6 +50,19 @@ enum StoredSilence {
     UntilLifted,
 }
 
+impl Snapshot {
+    /// How bad it was, if it fired, and which incident that was.
+    #[must_use]
+    pub const fn firing(&self) -> Option<(Severity, u64)> {
+        match self.state {
+            Stored::Firing { severity, .. } | Stored::Keep { severity, .. } => {
+                Some((severity, self.incident))
+            }
+            Stored::Inactive | Stored::Pending { .. } | Stored::Resolved { .. } => None,
+        }
+    }
+}
+
 impl Alert {
     /// What to store, with ages as of `now`.
     #[must_use]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::act::active;
 use super::entry::{Entry, Silenced};
 use super::{ALERTS_MAX, Engine, Labels, fingerprint};
-use crate::alert::{Alert, Snapshot, State};
+use crate::alert::{Alert, Severity, Snapshot, State};
 
 /// Ticks after which what waits is kept again, so that a restart knows how long it has.
 const AGAIN: u64 = 6;
@@ -119,6 +119,12 @@ impl Kept {
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// How bad it was, if it fired, and which incident that was.
+    #[must_use]
+    pub const fn firing(&self) -> Option<(Severity, u64)> {
+        self.alert.firing()
     }
 
     /// Its fingerprint.

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use mainstay_core::config::Ratio;
 use mainstay_monitor::alert::{Edge, Rule, RuleConfig, Side};
+use mainstay_monitor::notify::DispatchConfig;
 use serde_json::Value;
 
 #[test]
 fn the_page_of_defaults_says_what_a_rule_does() {
     let page: BTreeMap<String, String> = include_str!("../../../../docs/defaults.md")
         .lines()
-        .filter_map(|line| line.strip_prefix("| `monitor."))
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter(|line| line.starts_with("monitor.") || line.starts_with("notify."))
         .map(|line| {
+            let line = line.strip_prefix("monitor.").unwrap_or(line);
             let cells: Vec<&str> = line.trim_end_matches('|').split('|').map(str::trim).collect();
             let [path, value, source, change] = cells.as_slice() else {
                 panic!("four columns, not: {line}");
@@ -30,8 +33,12 @@ fn the_page_of_defaults_says_what_a_rule_does() {
         Value::Number(number) => number.as_f64().unwrap().to_string(),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
-    let code: BTreeMap<_, _> =
+    let mut code: BTreeMap<_, _> =
         fields.into_iter().map(|(name, value)| (format!("rule.{name}"), text(value))).collect();
+    let Value::Object(fields) = serde_json::to_value(DispatchConfig::default()).unwrap() else {
+        panic!("so are the settings of notices");
+    };
+    code.extend(fields.into_iter().map(|(name, value)| (format!("notify.{name}"), text(value))));
     assert_eq!(page, code);
 }
 

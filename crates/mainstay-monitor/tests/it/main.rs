@@ -11,6 +11,8 @@ mod flags;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod overloading;
 #[cfg(test)]
 mod rates;
@@ -20,5 +22,7 @@ mod restart;
 mod rules;
 #[cfg(test)]
 mod series;
+#[cfg(test)]
+mod told;
 #[cfg(test)]
 mod trends;

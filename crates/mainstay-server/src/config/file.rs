@@ -6,6 +6,7 @@ use mainstay::core::policy::call::CallConfig;
 use mainstay::core::policy::gate::GateConfig;
 use mainstay::core::policy::preset::Order;
 use mainstay::link::{EndpointStrategy, HealthOverrides, ReconnectOverrides};
+use mainstay_monitor::notify::DispatchConfig;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -13,6 +14,7 @@ use super::ApiConfig;
 use super::monitor::{MaintenanceSection, MonitorSection, RuleSection, SloSection};
 use super::place::Document;
 use super::problem::Problems;
+use super::receivers::{ReceiverSection, WatchdogSection};
 use super::secret::Secret;
 use super::sessions::SessionsSection;
 use super::store::StoreSection;
@@ -36,6 +38,9 @@ pub(super) struct File {
     pub(super) rule: Vec<RuleSection>,
     pub(super) slo: Vec<SloSection>,
     pub(super) maintenance: Vec<MaintenanceSection>,
+    pub(super) receiver: Vec<ReceiverSection>,
+    pub(super) notify: DispatchConfig,
+    pub(super) watchdog: Option<WatchdogSection>,
     /// What is built on top reads its own section: see `Config::section`.
     #[serde(rename = "chittyid")]
     _chittyid: Option<IgnoredAny>,

@@ -13,6 +13,7 @@ use super::listen::Listen;
 use super::origin::{Origin, Setting};
 use super::place::Document;
 use super::problem::{Problem, Problems};
+use super::receivers::Told;
 use super::secret::{SHORTEST, Secret};
 use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::monitor::MonitorSpec;
@@ -53,6 +54,7 @@ pub(super) struct Rest {
     pub(super) links: Vec<LinkSpec>,
     pub(super) webhooks: Vec<WebhookSpec>,
     pub(super) monitor: MonitorSpec,
+    pub(super) told: Told,
 }
 
 struct Sources<'a> {
@@ -208,7 +210,9 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor } = rest;
+        let Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor, told } =
+            rest;
+        let Told { receivers, notify, watchdog } = told;
         let config = Config {
             server: ServerConfig {
                 listen: self.listen?,
@@ -229,6 +233,9 @@ impl Settings {
             links,
             webhooks,
             monitor,
+            receivers,
+            notify,
+            watchdog,
             settings: self.shown,
             file: path.map(PathBuf::from),
             files: Vec::new(),

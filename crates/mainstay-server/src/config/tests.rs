@@ -41,7 +41,7 @@ fn messages_name_file_line_field_value_and_what_is_allowed() {
         ),
         (
             "[servr]",
-            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `chittyid`",
+            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `receiver`, `notify`, `watchdog`, `chittyid`",
         ),
         (
             "[policy.a]\npreset = \"b\"",
@@ -209,4 +209,5 @@ fn a_websocket_has_numbers_of_its_own_unless_it_names_others() {
     assert!(load("[[link]]\nname = \"a\"\nurl = \"ws://h\"\nallow_plain = true").is_ok());
 }
 
+mod receivers;
 mod sockets;

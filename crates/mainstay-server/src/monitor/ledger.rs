@@ -6,9 +6,11 @@ use mainstay::clock;
 use mainstay::monitor::engine::alert::Severity;
 use mainstay::monitor::engine::board::Board;
 use mainstay::monitor::engine::engine::{Happening, Kept, KeptBurn};
+use mainstay::monitor::engine::notify::Standing as Notice;
 use mainstay_store::{Area, Change, Store, StoreError, Writer};
 use serde::{Deserialize, Serialize};
 
+use super::telling::orphan;
 use crate::session::unix_ms;
 
 /// Alerts by fingerprint.
@@ -82,6 +84,8 @@ pub(super) struct Ledger {
     last: (u64, u32),
     waiting: Vec<Change>,
     cycles: u64,
+    /// What was told before the restart and is gone since.
+    pub(super) orphans: Vec<Notice>,
 }
 
 impl Ledger {
@@ -92,11 +96,13 @@ impl Ledger {
         events_max: usize,
     ) -> Result<Self, StoreError> {
         let (now, at) = (clock::now_blocking(), unix_ms());
-        let mut waiting = Vec::new();
+        let (mut waiting, mut orphans) = (Vec::new(), Vec::new());
         each(store, ALERTS, |key, bytes| {
             let kept = serde_json::from_slice::<Kept>(&bytes).ok();
+            let orphan = kept.as_ref().and_then(orphan);
             // Of a rule that is gone, or damaged: nobody asks for it any more.
             if !kept.is_some_and(|kept| board.engine_mut().restore(now, at, kept)) {
+                orphans.extend(orphan);
                 waiting.push(Change::RemoveValue { area: ALERTS, key: key.into() });
             }
         })?;
@@ -110,7 +116,7 @@ impl Ledger {
         let mut events = VecDeque::new();
         each(store, EVENTS, |key, _| events.extend(<[u8; 12]>::try_from(key).ok()))?;
         let last = events.back().map_or((0, 0), parts);
-        Ok(Self { events, events_max, last, waiting, cycles: 0 })
+        Ok(Self { events, events_max, last, waiting, cycles: 0, orphans })
     }
 
     /// How many happenings are kept.

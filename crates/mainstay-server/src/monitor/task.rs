@@ -11,6 +11,7 @@ use mainstay::monitor::system::LagMeter;
 use tokio::time::sleep;
 
 use super::{Inner, Monitor, gather, maintenance};
+use crate::notify::Notifier;
 use crate::session::unix_ms;
 use crate::state::Shared;
 
@@ -21,11 +22,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         sleep(shared.monitor.interval()).await;
         let told = shared.monitor.cycle(&shared, &lag);
         tell(&shared, &told);
+        shared.notifier.evaluated();
     }
 }
 
-/// Logs and tells what happened to alerts.
+/// Logs and tells what happened to alerts, to whoever listens and to receivers.
 pub(crate) fn tell(shared: &Shared, told: &[Happening]) {
+    shared.monitor.notify(&shared.notifier);
     for one in told {
         tracing::info!(
             rule = &*one.rule, labels = ?one.labels, severity = ?one.severity,
@@ -120,6 +123,15 @@ impl Monitor {
         // Where there is no room, the cell is kept whole with the next cycle.
         drop(self.writer.try_submit(rows));
         told
+    }
+
+    /// Tells receivers what has changed of alerts.
+    fn notify(&self, notifier: &Notifier) {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.ledger.orphans.drain(..).for_each(|orphan| notifier.tell(orphan));
+        let standings = inner.board.engine().standings(clock::now(), unix_ms());
+        inner.telling.tell(&standings, notifier);
     }
 
     /// The last thing before the store is closed.

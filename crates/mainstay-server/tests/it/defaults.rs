@@ -14,8 +14,16 @@ use crate::running::config_in;
 
 type Defaults = BTreeMap<String, String>;
 
-const OURS: [&str; 6] =
-    ["webhook.", "auth.", "api.", "sessions.limits.", "sessions.retry.", "sessions.messages"];
+const OURS: [&str; 8] = [
+    "receiver.",
+    "watchdog.",
+    "webhook.",
+    "auth.",
+    "api.",
+    "sessions.limits.",
+    "sessions.retry.",
+    "sessions.messages",
+];
 
 #[test]
 fn the_page_of_defaults_says_what_the_server_does() {
@@ -44,14 +52,24 @@ fn enter_sections(code: &mut Defaults) {
     let environment =
         Environment::from([("HOOK".into(), secret.into()), ("JWT".into(), "x".repeat(32))]);
     let text = "[auth.jwt]\nsecret_env = \"JWT\"\n\
-                [[webhook]]\nname = \"a\"\nurl = \"http://127.0.0.1\"\nsecret_env = \"HOOK\"\n";
+                [[webhook]]\nname = \"a\"\nurl = \"http://127.0.0.1\"\nsecret_env = \"HOOK\"\n\
+                [[receiver]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1\"\n\
+                secret_env = \"HOOK\"\n[watchdog]\nurl = \"http://127.0.0.1\"\n";
     let config = config_in(text, &environment);
-    let hook = &config.webhooks[0];
+    let (hook, receiver) = (&config.webhooks[0], &config.receivers[0]);
+    let severity = serde_json::to_value(receiver.route.min_severity).unwrap();
+    let watchdog = config.watchdog.as_ref().unwrap();
     let leeway = Duration::from_secs(config.auth.jwt.leeway_secs);
     for (path, value) in [
         ("webhook.batch_max", hook.batch_max.to_string()),
         ("webhook.batch_within", duration::text(hook.batch_within)),
         ("webhook.give_up_after", duration::text(hook.give_up_after)),
+        ("receiver.min_severity", severity.as_str().unwrap().into()),
+        ("receiver.after", duration::text(receiver.route.after)),
+        ("receiver.resolved", receiver.route.resolved.to_string()),
+        ("receiver.timeout", duration::text(receiver.timeout)),
+        ("receiver.give_up_after", duration::text(receiver.give_up_after)),
+        ("watchdog.interval", duration::text(watchdog.interval)),
         ("auth.anonymous_clients", config.auth.anonymous_clients.to_string()),
         ("auth.jwt.leeway", duration::text(leeway)),
     ] {

@@ -11,6 +11,8 @@ mod live;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod product;

@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(35);
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
 
-pub(super) struct Server {
+pub(crate) struct Server {
     client: Client,
     base: Url,
     key: Option<HeaderValue>,
@@ -27,7 +27,7 @@ pub(super) struct Server {
 }
 
 /// Why it did not answer as asked.
-pub(super) enum Miss {
+pub(crate) enum Miss {
     /// It did not answer; it may be there again later.
     Away(Failure),
     /// It said no.
@@ -43,7 +43,7 @@ impl From<Miss> for Failure {
 }
 
 impl Server {
-    pub(super) fn new(args: &ServerArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let named = args.server.clone().or_else(|| variable("MAINSTAY_SERVER_URL"));
         let text = named.unwrap_or_else(|| USUAL.into());
@@ -75,7 +75,7 @@ impl Server {
     }
 
     /// Asks for something, again where that can help, and reads the answer.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Asks it to do something: once, unless it certainly did not hear it.
-    pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         let request = self.request(Method::POST, path, &[], Some(body), None)?;
         let response = self.client.execute(request).await;
         let response = response.map_err(|error| self.away(&error))?;
@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// Begins to listen, behind the event `last`.
-    pub(super) async fn listen(
+    pub(crate) async fn listen(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
@@ -224,6 +224,6 @@ fn is_server(url: &Url) -> bool {
 }
 
 /// A text of somebody else, without what a terminal would obey.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

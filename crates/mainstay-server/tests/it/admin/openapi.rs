@@ -93,6 +93,7 @@ async fn every_route_is_described_and_what_is_described_is_answered() {
     for path in document["paths"].as_object().unwrap().keys() {
         let filled = path.replace("{id}", "01900000-0000-7000-8000-000000000000");
         let filled = filled.replace("{name}", "x").replace("{action}", "x");
+        let filled = filled.replace("{receiver}", "x");
         let streams = [
             "/api/v1/events",
             "/api/v1/messages",

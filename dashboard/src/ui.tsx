@@ -137,7 +137,7 @@ export function confirm(asked: Question) {
 
 /** A button that asks once, does it, and says what came of it. */
 export function Act(props: { label: string; title: string; text: string; path: string; method?: string; body?: (said: string) => unknown;
-  danger?: boolean; field?: Question["field"]; done?: () => void; told?: string }) {
+  danger?: boolean; field?: Question["field"]; done?: () => void; told?: (answer: any) => string }) {
   const press = () =>
     confirm({
       title: props.title,
@@ -146,8 +146,8 @@ export function Act(props: { label: string; title: string; text: string; path: s
       danger: props.danger ?? false,
       ...(props.field ? { field: props.field } : {}),
       act: async (said) => {
-        await ask(props.path, props.method ?? "POST", props.body?.(said));
-        notice.value = props.told ?? `Done: ${props.title}`;
+        const answer = await ask<unknown>(props.path, props.method ?? "POST", props.body?.(said));
+        notice.value = props.told?.(answer) ?? `Done: ${props.title}`;
       },
       done: props.done,
     });

@@ -177,7 +177,7 @@ function Receivers() {
           <p>{count(one.sent)} sent, {count(one.failed)} failed, {count(one.dead)} given up{one.last_sent && ` · last ${stamp(one.last_sent)}`}</p>
           {one.last_error && <p class="problem">{one.last_error}</p>}
           <Act label="Send a test" title={`Send a test to ${one.name}`} text="It is told that this is a test." path={`/api/v1/notifications/${encodeURIComponent(one.name)}/test`}
-            done={again} told={`A test was given to ${one.name}`} />
+            done={again} told={(answer: { delivered: boolean; detail: string }) => `${one.name}: ${answer.delivered ? "delivered" : "not delivered"}, ${answer.detail}`} />
         </li>
       ))}
     </ul>

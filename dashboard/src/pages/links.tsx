@@ -67,7 +67,8 @@ function OneLink({ name }: { name: string }) {
   }
   if (!one) return <Panel title={name}><Empty>There is no such link.</Empty></Panel>;
   const act = (label: string, verb: string, text: string, danger = false) =>
-    <Act label={label} title={`${label}: ${name}`} text={text} path={`${path}/${verb}`} danger={danger} />;
+    <Act label={label} title={`${label}: ${name}`} text={text} path={`${path}/${verb}`} danger={danger}
+      told={(answer: { check_passed: boolean | null }) => `${label}: ${answer.check_passed === null ? "done" : answer.check_passed ? "it is well" : "the check failed"}`} />;
   return (
     <>
       <Panel title={name} aside={<Chip look={linkLook(one.state)} />}>

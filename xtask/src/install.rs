@@ -18,7 +18,7 @@ const TOOLS: &[Tool] = &[
     Tool {
         program: "chromium",
         packages: &["chromium"],
-        why: "a page of ours loses its network in a real browser",
+        why: "pages of ours are looked at, and lose their network, in a real browser",
     },
     Tool {
         program: "nginx",
@@ -26,7 +26,7 @@ const TOOLS: &[Tool] = &[
         why: "the HTTP and WebSocket tests talk to a real server",
     },
     Tool { program: "node", packages: &["nodejs"], why: "the WebSocket tests talk to `ws`" },
-    Tool { program: "npm", packages: &["npm"], why: "it installs `ws`" },
+    Tool { program: "npm", packages: &["npm"], why: "it installs `ws`, and builds the dashboard" },
     Tool {
         program: "python3",
         packages: &["python3"],

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod autobahn;
+mod dashboard;
 mod flaky;
 mod install;
 mod kills;
@@ -22,6 +23,7 @@ usage: cargo xtask <command> [options]
 
   test                   every check of this repository, cheap ones first (`ci` is the same)
   tidy                   the rules that no compiler checks: arrows, sizes, names, promises
+  dashboard              builds the dashboard, compares, and looks at it in a real browser
   bench [--write] [part] cost beside peers and bounds, in one run; part is a section's name
   conformance [--write] [--ours]
                          which promises hold for us and for the libraries beside us
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         "mint-kills" if wants_help => say(kills::HELP),
         "autobahn" if wants_help => say(autobahn::HELP),
         "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
+        "dashboard" if wants_help => say(dashboard::HELP),
+        "dashboard" => no_more(&arguments).and_then(|()| dashboard::check(&root)),
         "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
         "bench" => peers::bench(&root, &arguments),
         "conformance" => peers::conformance(&root, &arguments),

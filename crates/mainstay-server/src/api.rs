@@ -14,12 +14,14 @@ pub(crate) mod guard;
 mod health;
 pub(crate) mod history;
 mod links;
+mod live;
 mod messages;
 mod monitor;
 mod notifications;
 mod operations;
 mod routes;
 mod sessions;
+mod settings;
 pub(crate) mod time;
 mod webhooks;
 mod words;
@@ -27,19 +29,26 @@ mod words;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler as _;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
+use crate::dashboard::{self, Page};
 use crate::metrics;
 use crate::product;
 use crate::state::Shared;
+pub(crate) use alerts::rows as alert_rows;
 use error::ApiError;
+pub(crate) use gates::rows as gate_rows;
+pub(crate) use links::rows as link_rows;
+pub(crate) use monitor::rows as summary_rows;
 use routes::Who::{Admins, Anybody, Clients, Operators};
 use routes::{Routes, about};
+pub(crate) use sessions::rows as session_rows;
+pub(crate) use time::now as now_text;
 
 /// A message of the largest frame fits; more than this is not read.
 const BODY_MAX: usize = 2 << 20;
@@ -50,6 +59,7 @@ const JSON: &str = "application/json";
 /// Everything the server answers, with what is built on top.
 pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
     let guarded = from_fn_with_state(shared.clone(), guard::allowed);
+    let on_top = shared.clone();
     let product = product.map(|routes| product::guarded(routes, &shared));
     let (router, lines) = build(shared);
     let router = router.merge(product.unwrap_or_default());
@@ -57,9 +67,18 @@ pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
     let wrong = nothing.clone();
     let nothing = move || async move { ApiError::NotFound(nothing) };
     let wrong = move || async move { ApiError::MethodNotAllowed(wrong) };
-    router
-        .fallback_service(nothing.layer(guarded.clone()).with_state(()))
-        .method_not_allowed_fallback(wrong.layer(guarded))
+    let nothing = nothing.layer(guarded.clone());
+    let pages = move |request: Request| {
+        let (nothing, shared) = (nothing.clone(), on_top.clone());
+        async move {
+            match dashboard::page(&shared, &request) {
+                Page::File(file) => file,
+                Page::Status => dashboard::status(&shared).await,
+                Page::None => nothing.call(request, ()).await,
+            }
+        }
+    };
+    router.fallback(pages).method_not_allowed_fallback(wrong.layer(guarded))
 }
 
 /// The same for an application that answers everything else.
@@ -143,6 +162,11 @@ fn held() -> Routes {
             about(Operators, "One gate").answers::<gates::GateJson>(200),
         )
         .post("/api/v1/gates/{name}/{action}", gates::act, answers("Does something with a gate"))
+        .get(
+            "/api/v1/settings",
+            settings::show,
+            about(Operators, "What the configuration says").answers::<settings::SettingsJson>(200),
+        )
         .get("/api/v1/webhooks", webhooks::list, answers("Every webhook"))
         .get(
             "/api/v1/webhooks/{name}/dead_letters",
@@ -419,6 +443,18 @@ fn streams() -> Routes {
     let stream = |summary| about(Operators, summary).answers_other(200, STREAM);
     Routes::new()
         .get("/api/v1/events", events::stream, stream("Events of links and gates"))
+        .get(
+            "/api/v1/monitor/live",
+            live::stream,
+            stream("How everything is, and what changes").asks::<live::Resuming>(),
+        )
+        .get(
+            "/api/v1/monitor/live/ws",
+            live::socket,
+            about(Operators, "The same as a WebSocket")
+                .asks::<live::Resuming>()
+                .answers_other(101, ""),
+        )
         .get("/api/v1/messages", messages::stream, stream("What clients say"))
         .get(
             "/api/v1/sessions/events",

@@ -16,6 +16,7 @@ mod place;
 mod policies;
 mod problem;
 mod receivers;
+mod report;
 mod secret;
 mod sessions;
 mod settings;
@@ -39,6 +40,7 @@ pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
 pub use problem::{Problem, Problems};
+pub use report::Reported;
 pub use secret::Secret;
 pub use socket::{ProxySpec, SocketSpec, read_pem};
 pub use store::{Engine, StoreSpec};
@@ -117,6 +119,9 @@ pub struct ServerConfig {
     pub tls: Option<TlsFiles>,
     /// Pages of other sites that may connect, such as `https://app.example.org`. Default none.
     pub allowed_origins: Vec<String>,
+    /// Whether everybody who reaches it may see at `/status` which links hold, by their names. Default
+    /// no.
+    pub status_page: bool,
     /// Whether everybody may call it from anywhere. Only a flag says so.
     pub allow_public_without_auth: bool,
 }

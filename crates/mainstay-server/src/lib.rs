@@ -19,7 +19,9 @@ mod api;
 mod audit;
 pub mod auth;
 pub mod config;
+mod dashboard;
 mod engine;
+mod live;
 mod metrics;
 pub mod monitor;
 mod mount;
@@ -28,6 +30,7 @@ mod product;
 mod server;
 pub mod session;
 mod state;
+mod status_page;
 pub mod tls;
 pub mod webhook;
 

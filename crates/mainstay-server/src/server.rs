@@ -22,6 +22,7 @@ use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::config::{Config, Engine as StoreEngine};
 use crate::engine::{Applied, ApplyError, Engine};
+use crate::live;
 use crate::metrics;
 use crate::monitor::{self, Monitor, OpenError};
 use crate::notify::Notifier;
@@ -158,6 +159,7 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Tasks {
     coupling: JoinHandle<()>,
+    live: JoinHandle<()>,
     watching: JoinHandle<()>,
     upkeep: Upkeep,
 }
@@ -165,11 +167,12 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
         let coupling = tokio::spawn(shared.engine.clone().couple());
+        let live = tokio::spawn(live::run(shared.clone()));
         let upkeep = Upkeep::start(&shared.hub);
         shared.webhooks.start(&shared.hub);
         shared.notifier.begin();
         let watching = tokio::spawn(monitor::run(shared.clone()));
-        Self { coupling, watching, upkeep }
+        Self { coupling, live, watching, upkeep }
     }
 
     /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
@@ -181,7 +184,7 @@ impl Tasks {
         deadline: Duration,
         others: impl Future<Output = ()>,
     ) -> Ended {
-        let Self { coupling, watching, upkeep } = self;
+        let Self { coupling, live, watching, upkeep } = self;
         shared.stopping.send_replace(true);
         // Links that are closed now are not gone.
         watching.abort();
@@ -198,6 +201,7 @@ impl Tasks {
         };
         let ended = timeout(deadline, finish).await;
         coupling.abort();
+        live.abort();
         match ended {
             Ok(()) => Ended::InGoodOrder,
             Err(_) => Ended::OutOfTime,

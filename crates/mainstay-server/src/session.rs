@@ -34,5 +34,5 @@ pub(crate) use peer::Fault;
 pub use peer::SendError;
 pub(crate) use standalone::{Standalone, Told};
 pub(crate) use tally::Flow;
-pub(crate) use upgrade::connect;
+pub(crate) use upgrade::{connect, handshake, switching};
 pub(crate) use upkeep::Upkeep;

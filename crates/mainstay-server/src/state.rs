@@ -10,11 +10,13 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::audit::Audit;
 use crate::auth::Auth;
-use crate::config::{ApiConfig, Config};
+use crate::config::{ApiConfig, Config, Reported};
 use crate::engine::Engine;
+use crate::live::Live;
 use crate::monitor::Monitor;
 use crate::notify::Notifier;
 use crate::session::{Addresses, Hub, Standalone};
+use crate::status_page::StatusPage;
 use crate::webhook::Webhooks;
 
 /// The most requests at the same time.
@@ -55,6 +57,12 @@ pub(crate) struct Shared {
     pub(crate) product_requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) stopping: watch::Sender<bool>,
+    /// How everything is, for pages that show it.
+    pub(crate) live: Live,
+    /// What the configuration in force says, without secrets.
+    pub(crate) settings: ArcSwap<Vec<Reported>>,
+    /// Whether everybody may see which links hold.
+    pub(crate) status_page: StatusPage,
     pub(crate) prometheus: Prometheus,
     applied: Mutex<SystemTime>,
 }
@@ -135,6 +143,9 @@ impl Shared {
             product_requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stopping: watch::Sender::new(false),
+            live: Live::default(),
+            settings: ArcSwap::from_pointee(config.report()),
+            status_page: StatusPage::new(config.server.status_page),
             prometheus: Prometheus(prometheus),
             applied: Mutex::new(SystemTime::now()),
         }
@@ -148,6 +159,8 @@ impl Shared {
             self.rates.store(Arc::new(Limits::new(&config.api)));
         }
         self.origins.store(Arc::new(config.server.allowed_origins.clone()));
+        self.settings.store(Arc::new(config.report()));
+        self.status_page.want(config.server.status_page);
     }
 
     /// When the configuration in force was put in force.

@@ -11,6 +11,7 @@ use mainstay::monitor::engine::engine::{Act, ActError, Standing};
 use mainstay::monitor::engine::rules::RuleSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::asked::{limit, moment};
 use super::audit::Noted;
@@ -140,6 +141,12 @@ pub(super) struct Asked {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct AlertsJson {
     alerts: Vec<AlertJson>,
+}
+
+/// The same by their ids, for listeners.
+pub(crate) fn rows(shared: &Shared) -> BTreeMap<String, Box<RawValue>> {
+    let row = |one: Standing| Some((id(one.id), to_raw_value(&AlertJson::from(one)).ok()?));
+    shared.monitor.standings().into_iter().filter_map(row).collect()
 }
 
 pub(super) async fn list(

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -6,6 +7,7 @@ use mainstay::core::policy::breaker::State as BreakerState;
 use mainstay::gate::{Gate, GateView};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::error::{ApiError, unknown};
@@ -79,6 +81,13 @@ impl From<&Gate> for GateJson {
             abandoned: view.abandoned,
         }
     }
+}
+
+/// Every gate by its name, for listeners.
+pub(crate) fn rows(shared: &Shared) -> BTreeMap<String, Box<RawValue>> {
+    let row =
+        |gate: &Gate| Some((gate.name().to_string(), to_raw_value(&GateJson::from(gate)).ok()?));
+    shared.engine.gates().iter().filter_map(row).collect()
 }
 
 /// Every gate.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,6 +10,7 @@ use mainstay::link::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -180,6 +182,15 @@ impl LinkJson {
 fn endpoints(held: &Held) -> Option<Vec<EndpointJson>> {
     let shown: Vec<_> = held.endpoints().into_iter().map(EndpointJson::new).collect();
     (!shown.is_empty()).then_some(shown)
+}
+
+/// Every link by its name, for listeners.
+pub(crate) fn rows(shared: &Shared) -> BTreeMap<String, Box<RawValue>> {
+    let row = |(link, held): &(Link, Held)| {
+        let row = to_raw_value(&LinkJson::new(link, held)).ok()?;
+        Some((link.name().to_string(), row))
+    };
+    shared.engine.links().iter().filter_map(row).collect()
 }
 
 /// Every link.

@@ -1,5 +1,6 @@
 //! How everything is, and was.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use mainstay::monitor::engine::series::{Cell, Tier};
 use mainstay::monitor::engine::summary::Summary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::error::{ApiError, unknown};
@@ -31,6 +33,12 @@ pub(crate) struct SummaryJson {
 pub(crate) fn at_a_glance(shared: &Shared) -> SummaryJson {
     let summary = shared.monitor.summary();
     SummaryJson { at: unix(summary.at_ms), summary }
+}
+
+/// The same for listeners.
+pub(crate) fn rows(shared: &Shared) -> BTreeMap<String, Box<RawValue>> {
+    let row = to_raw_value(&at_a_glance(shared)).ok();
+    row.map(|row| ("now".into(), row)).into_iter().collect()
 }
 
 pub(super) async fn summary(State(shared): State<Arc<Shared>>) -> Json<SummaryJson> {

@@ -1,5 +1,6 @@
 //! Sessions, for operators.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::asked::limit;
 use super::error::ApiError;
@@ -100,6 +101,15 @@ impl From<Record> for SessionJson {
             metadata: RawValue::from_string(record.metadata.into()).ok(),
         }
     }
+}
+
+/// Sessions by their names, for listeners.
+pub(crate) fn rows(records: Vec<Record>) -> BTreeMap<String, Box<RawValue>> {
+    let row = |record: Record| {
+        let name = record.session.to_string();
+        Some((name, to_raw_value(&SessionJson::from(record)).ok()?))
+    };
+    records.into_iter().filter_map(row).collect()
 }
 
 /// Which sessions to list.

@@ -13,6 +13,11 @@ pub(super) fn text(at: SystemTime) -> String {
     format!("{:.3}", stamp.round(Unit::Millisecond).unwrap_or(stamp))
 }
 
+/// The wall clock as RFC 3339 in UTC.
+pub(crate) fn now() -> String {
+    text(SystemTime::now())
+}
+
 /// Milliseconds since 1970 as RFC 3339 in UTC.
 pub(crate) fn unix(ms: u64) -> String {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));

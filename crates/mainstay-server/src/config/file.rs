@@ -57,6 +57,7 @@ pub(super) struct ServerSection {
     pub(super) tls_cert_file: Option<String>,
     pub(super) tls_key_file: Option<String>,
     pub(super) allowed_origins: Vec<String>,
+    pub(super) status_page: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -10,10 +10,15 @@ use crate::tls::TlsFiles;
 pub(super) struct Listen {
     pub(super) tls: Option<TlsFiles>,
     pub(super) origins: Vec<String>,
+    pub(super) status_page: bool,
 }
 
 pub(super) fn build(file: &File, document: &Document<'_>, problems: &mut Problems) -> Listen {
-    Listen { tls: tls(file, document, problems), origins: origins(file, document, problems) }
+    Listen {
+        tls: tls(file, document, problems),
+        origins: origins(file, document, problems),
+        status_page: file.server.status_page,
+    }
 }
 
 /// The certificate of the listener, if the file names one.

@@ -53,9 +53,12 @@ impl<'a> Document<'a> {
         line
     }
 
-    /// Whether the file says anything at `path`, and where.
+    /// Whether the file says anything at `field` of a section such as `sessions.limits`, and where.
     pub(super) fn origin(&self, section: &str, field: &str) -> Option<Origin> {
-        let table = self.root.get(section)?.get_ref().as_table()?;
+        let mut table = &self.root;
+        for part in section.split('.') {
+            table = table.get(part)?.get_ref().as_table()?;
+        }
         let (key, _) = table.get_key_value(field)?;
         let line = line_at(self.text, key.span().start);
         Some(Origin::File { path: self.path.clone().unwrap_or_default(), line })

@@ -221,6 +221,7 @@ impl Settings {
                 shutdown_deadline: self.shutdown_deadline?,
                 tls: listen.tls,
                 allowed_origins: listen.origins,
+                status_page: listen.status_page,
                 allow_public_without_auth: self.allow_public_without_auth,
             },
             auth,

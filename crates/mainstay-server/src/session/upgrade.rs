@@ -53,7 +53,7 @@ pub(crate) async fn connect(State(shared): State<Arc<Shared>>, mut request: Requ
     match admit(&shared, &mut request) {
         Ok((entry, upgrade, key)) => {
             tokio::spawn(serve(shared, entry, upgrade));
-            switching(&key)
+            switching(&key, Some(SUBPROTOCOL))
         }
         Err(error) => error.into_response(),
     }
@@ -72,7 +72,7 @@ fn admit(
     request: &mut Request,
 ) -> Result<(Entry, OnUpgrade, HeaderValue), ApiError> {
     trusted(shared, request)?;
-    let key = handshake(request.headers())?;
+    let key = handshake(request.headers(), Some(SUBPROTOCOL))?;
     if shared.hub.is_draining() {
         return Err(ApiError::Overloaded);
     }
@@ -92,8 +92,11 @@ fn admit(
     ))
 }
 
-/// The key of a handshake by RFC 6455 that asks for our protocol.
-fn handshake(headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
+/// The key of a handshake by RFC 6455 that asks for this protocol, if for any.
+pub(crate) fn handshake(
+    headers: &HeaderMap,
+    protocol: Option<&str>,
+) -> Result<HeaderValue, ApiError> {
     let has = |name: HeaderName, token: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         let mut tokens = values.flat_map(|value| value.split(','));
@@ -103,23 +106,25 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
     if !upgrades || !has(SEC_WEBSOCKET_VERSION, "13") {
         return Err(ApiError::BadRequest("that is for WebSockets (RFC 6455, version 13)".into()));
     }
-    if !has(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        let text = format!("send the header `Sec-WebSocket-Protocol: {SUBPROTOCOL}`");
+    if let Some(protocol) = protocol.filter(|name| !has(SEC_WEBSOCKET_PROTOCOL, name)) {
+        let text = format!("send the header `Sec-WebSocket-Protocol: {protocol}`");
         return Err(ApiError::BadRequest(text));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| !key.is_empty()).cloned();
     key.ok_or_else(|| ApiError::BadRequest("`Sec-WebSocket-Key` is missing".into()))
 }
 
-fn switching(key: &HeaderValue) -> Response {
+/// The answer to such a handshake.
+pub(crate) fn switching(key: &HeaderValue, protocol: Option<&'static str>) -> Response {
     let accept = derive_accept_key(key.as_bytes());
-    let headers = [
-        (CONNECTION, "upgrade"),
-        (UPGRADE, "websocket"),
-        (SEC_WEBSOCKET_ACCEPT, &accept),
-        (SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL),
-    ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let headers =
+        [(CONNECTION, "upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, &accept)];
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if let Some(protocol) = protocol {
+        let chosen = HeaderValue::from_static(protocol);
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    response
 }
 
 async fn serve(shared: Arc<Shared>, entry: Entry, upgrade: OnUpgrade) {

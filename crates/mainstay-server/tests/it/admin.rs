@@ -1,7 +1,7 @@
 //! What operators ask of sessions.
 
 mod acting;
-mod asking;
+pub(crate) mod asking;
 mod audit;
 mod follow;
 mod history;

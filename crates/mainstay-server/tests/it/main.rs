@@ -7,9 +7,13 @@ mod api;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod monitoring;
 #[cfg(test)]
 mod notices;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod product;
 #[cfg(test)]

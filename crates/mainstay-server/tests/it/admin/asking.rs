@@ -8,20 +8,20 @@ use tokio::time::timeout;
 
 use crate::running::{PATIENCE, Running, start};
 
-pub(super) const ADMIN: &str = "msk_admin";
-pub(super) const OPERATOR: &str = "msk_operator";
-pub(super) const CLIENT: &str = "msk_client";
+pub(crate) const ADMIN: &str = "msk_admin";
+pub(crate) const OPERATOR: &str = "msk_operator";
+pub(crate) const CLIENT: &str = "msk_client";
 
 /// An answer; its body is null where it is no JSON.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 /// A server that knows one key of each role, with more in its configuration.
-pub(super) async fn with_keys(rest: &str) -> Running {
+pub(crate) async fn with_keys(rest: &str) -> Running {
     let key = |name: &str, key: &str| {
         let hash = KeyHash::of(key);
         format!("[[auth.key]]\nname = \"{name}\"\nhash = \"{hash}\"\nrole = \"{name}\"\n")
@@ -32,7 +32,7 @@ pub(super) async fn with_keys(rest: &str) -> Running {
 }
 
 /// Asks as whoever has `key`, with `body` as JSON.
-pub(super) async fn ask_as(
+pub(crate) async fn ask_as(
     running: &Running,
     key: &str,
     method: &str,
@@ -43,11 +43,11 @@ pub(super) async fn ask_as(
 }
 
 /// Asks a server that is open to this machine.
-pub(super) async fn ask(running: &Running, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) async fn ask(running: &Running, method: &str, path: &str, body: &Value) -> Answer {
     ask_with(running, method, path, "", body).await
 }
 
-pub(super) async fn ask_with(
+pub(crate) async fn ask_with(
     running: &Running,
     method: &str,
     path: &str,
@@ -72,7 +72,7 @@ pub(super) async fn ask_with(
 }
 
 /// A session over HTTP; answers its `welcome`.
-pub(super) async fn register(running: &Running, user: &str, organisation: &str) -> Value {
+pub(crate) async fn register(running: &Running, user: &str, organisation: &str) -> Value {
     let hello = json!({
         "v": 1, "client": { "type": "WEB_APP", "version": "1" }, "user": user,
         "organisation": organisation,
@@ -83,23 +83,23 @@ pub(super) async fn register(running: &Running, user: &str, organisation: &str) 
 }
 
 /// The public name of a session.
-pub(super) fn id(welcome: &Value) -> String {
+pub(crate) fn id(welcome: &Value) -> String {
     welcome["session"].as_str().unwrap().to_owned()
 }
 
 /// A stream of events.
-pub(super) struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream(BufReader<TcpStream>);
 
 /// One of them.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) id: Option<u64>,
-    pub(super) event: String,
-    pub(super) data: Value,
+pub(crate) struct Told {
+    pub(crate) id: Option<u64>,
+    pub(crate) event: String,
+    pub(crate) data: Value,
 }
 
 /// Begins to listen.
-pub(super) async fn listen(running: &Running, path: &str, headers: &str) -> Stream {
+pub(crate) async fn listen(running: &Running, path: &str, headers: &str) -> Stream {
     let mut stream = TcpStream::connect(&running.address).await.unwrap();
     let address = &running.address;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
@@ -119,7 +119,7 @@ impl Stream {
     }
 
     /// The next event that says something; none at the end.
-    pub(super) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<Told> {
         let mut told = Told::default();
         loop {
             let line = self.line().await?;
@@ -136,7 +136,7 @@ impl Stream {
     }
 
     /// The names of the next events.
-    pub(super) async fn names(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn names(&mut self, count: usize) -> Vec<String> {
         let mut names = Vec::new();
         for _ in 0..count {
             names.push(self.next().await.expect("it goes on").event);

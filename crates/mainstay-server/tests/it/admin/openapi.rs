@@ -94,7 +94,12 @@ async fn every_route_is_described_and_what_is_described_is_answered() {
         let filled = path.replace("{id}", "01900000-0000-7000-8000-000000000000");
         let filled = filled.replace("{name}", "x").replace("{action}", "x");
         let filled = filled.replace("{receiver}", "x");
-        let streams = ["/api/v1/events", "/api/v1/messages", "/api/v1/sessions/events"];
+        let streams = [
+            "/api/v1/events",
+            "/api/v1/messages",
+            "/api/v1/sessions/events",
+            "/api/v1/monitor/live",
+        ];
         for method in METHODS {
             let line = format!("{} {path}", method.to_ascii_uppercase());
             if described.contains(&line) {

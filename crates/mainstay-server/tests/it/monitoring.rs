@@ -159,7 +159,8 @@ async fn an_outage_is_an_alert_that_outlives_a_restart_and_ends_by_itself() {
     assert_eq!(over["acknowledged"], Value::Null);
 
     // What is known at once is kept a moment later.
-    let count = async || running.see("/api/v1/alerts/history").await["events"].as_array().unwrap().len();
+    let count =
+        async || running.see("/api/v1/alerts/history").await["events"].as_array().unwrap().len();
     wait(async || count().await >= 4).await;
     let events = running.see("/api/v1/alerts/history").await;
     let whats: Vec<_> =

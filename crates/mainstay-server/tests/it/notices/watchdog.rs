@@ -1,10 +1,10 @@
 //! Signs of life.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_server::notify::Watchdog;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{Hook, environment, serve, until};
 use crate::running::config_in;

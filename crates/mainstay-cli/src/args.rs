@@ -1,12 +1,14 @@
 //! What the user typed.
 
 mod alerts;
+mod check;
 mod fault;
 mod id;
 mod key;
 mod load;
 mod reach;
 mod sessions;
+mod top;
 pub(crate) mod value;
 mod ws;
 
@@ -20,6 +22,7 @@ use mainstay::core::policy::backoff::{Jitter, Strategy};
 use mainstay_server::config::Flags;
 
 pub(crate) use alerts::{AlertsAction, AlertsArgs};
+pub(crate) use check::CheckArgs;
 pub(crate) use fault::{BytesArgs, FaultArgs};
 pub(crate) use id::{
     AuthorityArgs, BenchArgs, IdAction, IdArgs, InspectArgs, MintArgs, ValidateArgs,
@@ -28,6 +31,7 @@ pub(crate) use key::{KeyAction, KeyArgs};
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::{IdentityArgs, ReachArgs};
 pub(crate) use sessions::{FilterArgs, KickArgs, ServerArgs, SessionsAction, SessionsArgs};
+pub(crate) use top::TopArgs;
 pub(crate) use ws::WsArgs;
 
 /// Connections that hold: serve links, hold URLs, talk over WebSockets, retry calls and commands.
@@ -45,6 +49,8 @@ pub(crate) use ws::WsArgs;
   mainstay call --attempts 4 --exec rsync -a here/ there:/
   mainstay config init && mainstay serve
   mainstay sessions list --status connected
+  mainstay top
+  mainstay check && mainstay alerts list
   mainstay load --connections 1000 --flaky 0.1
 
 Exit codes: 0 ok, 1 the thing asked about is not ok, 2 usage, 3 environment."
@@ -68,6 +74,10 @@ pub(crate) enum Command {
     Sessions(Box<SessionsArgs>),
     /// Try who is told of alerts by a server that runs
     Alerts(AlertsArgs),
+    /// Say how a server is, as a plugin of Nagios does
+    Check(CheckArgs),
+    /// Watch a server in the terminal: links, sessions, alerts
+    Top(TopArgs),
     /// Make keys for the configuration of `serve`
     Key(KeyArgs),
     /// Check and explain ChittyIDs, and serve an authority that gives them

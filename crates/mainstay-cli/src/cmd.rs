@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod call;
+pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod fault;
 pub(crate) mod hold;
@@ -11,6 +12,7 @@ pub(crate) mod load;
 mod reach;
 pub(crate) mod serve;
 pub(crate) mod sessions;
+pub(crate) mod top;
 pub(crate) mod words;
 pub(crate) mod ws;
 

@@ -18,7 +18,18 @@ use args::{Cli, Command};
 use exit::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(args::with_separator(std::env::args_os()));
+    let line = args::with_separator(std::env::args_os());
+    // Nagios takes 2 for *critical*: whoever asks it wrongly learns nothing.
+    let checks = line.get(1).is_some_and(|command| command == "check");
+    let cli = match Cli::try_parse_from(line) {
+        Err(error) if checks && error.use_stderr() => {
+            // Where it cannot be written nobody reads it.
+            drop(error.print());
+            return cmd::check::UNKNOWN.into();
+        }
+        Err(error) => error.exit(),
+        Ok(cli) => cli,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {
@@ -47,6 +58,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ws(args) => cmd::ws::run(&args).await,
         Command::Alerts(args) => cmd::alerts::run(&args).await,
         Command::Sessions(args) => cmd::sessions::run(&args).await,
+        Command::Check(args) => cmd::check::run(&args).await,
+        Command::Top(args) => cmd::top::run(&args).await,
         Command::Key(args) => cmd::key::run(&args),
         Command::Id(args) => cmd::id::run(&args).await,
         Command::Fault(args) => cmd::fault::run(&args).await,

@@ -1,7 +1,7 @@
 //! `mainstay sessions`
 
 mod act;
-mod columns;
+pub(super) mod columns;
 mod list;
 pub(super) mod server;
 mod sse;

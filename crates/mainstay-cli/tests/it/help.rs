@@ -2,7 +2,7 @@ use crate::program::{expect_file, run};
 
 #[test]
 fn help_says_what_it_said_before() {
-    let pages: [(&str, &[&str]); 30] = [
+    let pages: [(&str, &[&str]); 36] = [
         ("help.txt", &["--help"]),
         ("help-serve.txt", &["serve", "--help"]),
         ("help-hold.txt", &["hold", "--help"]),
@@ -18,6 +18,12 @@ fn help_says_what_it_said_before() {
         ("help-sessions-send.txt", &["sessions", "send", "--help"]),
         ("help-sessions-watch.txt", &["sessions", "watch", "--help"]),
         ("help-alerts.txt", &["alerts", "--help"]),
+        ("help-alerts-list.txt", &["alerts", "list", "--help"]),
+        ("help-alerts-history.txt", &["alerts", "history", "--help"]),
+        ("help-alerts-ack.txt", &["alerts", "ack", "--help"]),
+        ("help-alerts-silence.txt", &["alerts", "silence", "--help"]),
+        ("help-check.txt", &["check", "--help"]),
+        ("help-top.txt", &["top", "--help"]),
         ("help-alerts-test.txt", &["alerts", "test", "--help"]),
         ("help-key.txt", &["key", "--help"]),
         ("help-key-new.txt", &["key", "new", "--help"]),

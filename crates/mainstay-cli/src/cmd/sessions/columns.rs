@@ -6,7 +6,7 @@ use super::server::plain;
 use crate::out;
 
 /// Writes rows; answers whether there may still be a reader.
-pub(super) fn write(head: &[&str], rows: &[Vec<String>], with_head: bool) -> bool {
+pub(crate) fn write(head: &[&str], rows: &[Vec<String>], with_head: bool) -> bool {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|field| plain(field)).collect()).collect();
     if !out::is_terminal() {

@@ -94,6 +94,14 @@ impl Server {
         Ok(self.read(response).await?)
     }
 
+    /// Asks it to take something back.
+    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
+        let request = self.request(Method::DELETE, path, &[], None, None)?;
+        let response = self.client.execute(request).await;
+        let response = response.map_err(|error| self.away(&error))?;
+        Ok(self.read(response).await?)
+    }
+
     /// Begins to listen, behind the event `last`.
     pub(crate) async fn listen(
         &self,

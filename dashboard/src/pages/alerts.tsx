@@ -46,7 +46,7 @@ export function AlertCard({ one }: { one: Alert }) {
           {one.acknowledged ? (
             <Act label="Take back" title={`Take back the acknowledgement of ${named}`} text="It counts as unacknowledged again."
               path={`${path}/acknowledge`} method="DELETE" />
-          ) : (
+          ) : one.state !== "PENDING" && (
             <Act label="Acknowledge" title={`Acknowledge ${named}`} text="Somebody looks after it. It goes on being shown."
               path={`${path}/acknowledge`} field={{ label: "Note", value: "", required: false }} body={(note) => ({ note })} />
           )}

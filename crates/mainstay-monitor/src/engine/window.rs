@@ -59,7 +59,9 @@ impl Window {
                 share(part, whole)
             }
             Statistic::PerMinute => {
-                self.per_minute(now, window).map_or(Observation::Nothing, gauge)
+                self.per_minute(now, window).map_or(Observation::Nothing, |(value, samples)| {
+                    Observation::Sampled { value, samples }
+                })
             }
             Statistic::Storm => self.storm(now, window),
         }
@@ -110,18 +112,20 @@ impl Window {
         })
     }
 
-    /// The share a minute: events of the window by what there is now.
+    /// The share a minute: events of the window by what there is now; and how many that are.
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2⁵³ need no exact share")]
-    fn per_minute(&self, now: Instant, window: Duration) -> Option<f64> {
+    fn per_minute(&self, now: Instant, window: Duration) -> Option<(f64, u64)> {
         let (_, Value::Share { whole, .. }) = self.ticks.back()? else { return None };
         let (part, _) = self.events(now, window);
         let minutes = window.as_secs_f64() / 60.0;
-        (*whole > 0).then(|| part as f64 / *whole as f64 / minutes)
+        (*whole > 0).then(|| (part as f64 / *whole as f64 / minutes, *whole))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2⁵³ need no exact share")]
     fn storm(&self, now: Instant, window: Duration) -> Observation {
-        let Some(rate) = self.per_minute(now, window) else { return Observation::Nothing };
+        let Some((rate, samples)) = self.per_minute(now, window) else {
+            return Observation::Nothing;
+        };
         let before = self.ticks.iter().filter(|(at, _)| {
             let age = now.since(*at);
             age >= window && age < WINDOW_MAX
@@ -144,12 +148,9 @@ impl Window {
         let ticks = self.within(now, window).count().max(1) as f64;
         let a_minute = ticks / (window.as_secs_f64() / 60.0);
         let middle = crate::trend::median(&mut usual) * a_minute;
-        gauge(if rate > STORM * middle { rate } else { 0.0 })
+        let value = if rate > STORM * middle { rate } else { 0.0 };
+        Observation::Sampled { value, samples }
     }
-}
-
-fn gauge(value: f64) -> Observation {
-    Observation::Gauge(value)
 }
 
 fn share(part: u64, whole: u64) -> Observation {

@@ -365,6 +365,11 @@ fn a_storm_is_more_than_three_times_what_is_usual() {
     let mut calm = World::usual();
     assert_eq!(whats(&calm.ticks(400, &[rate(10)])), [], "0.6 % a minute are no storm");
     assert_eq!(whats(&calm.ticks(20, &[rate(80)])), [("RECONNECT_STORM", "fired")]);
+    // Ten clients that come and go are no fleet.
+    let few = |part| Reading::new(Signal::SessionReconnections, Value::Share { part, whole: 10 });
+    let mut small = World::usual();
+    let _told = small.ticks(30, &[few(0)]);
+    assert_eq!(whats(&small.ticks(20, &[few(9)])), []);
 }
 
 #[test]

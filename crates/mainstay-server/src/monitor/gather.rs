@@ -111,3 +111,63 @@ pub(super) fn process(lag: Duration, into: &mut Collected) {
 pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use mainstay::monitor::engine::board::Board;
+    use mainstay::monitor::engine::rules::RuleSet;
+
+    use super::*;
+
+    #[test]
+    fn sums_of_sessions_make_the_figures_of_seed_004() {
+        let counts = Counts {
+            connected: 90,
+            suspended: 6,
+            reconnecting: 4,
+            disconnected: 3,
+            failed: 2,
+            // Unknown, critical, poor, good, excellent.
+            by_quality: [10, 2, 8, 20, 50],
+            reconnect_attempts: 31,
+            with_attempts: 20,
+            ..Counts::default()
+        };
+        let mut measured = Measured { came: 95, missed: 5, ..Measured::default() };
+        for millis in [10, 20, 30] {
+            measured.latencies.record(Duration::from_millis(millis));
+            measured.sum += Duration::from_millis(millis);
+        }
+        measured.min = Some(Duration::from_millis(10));
+        let mut before = Before::default();
+        let flow = |began, returned, broke| Flow { began, returned, broke, gave_up: 0 };
+        let mut first = Collected::default();
+        sessions(
+            (&counts, &Measured::default()),
+            (flow(500, 0, 50), false),
+            &mut before,
+            &mut first,
+        );
+        assert_eq!(first.findings.since.all, 0, "what was before is not new");
+        let mut found = Collected::default();
+        sessions((&counts, &measured), (flow(560, 10, 80), true), &mut before, &mut found);
+        let (group, cell) = &found.cells[0];
+        assert_eq!((group.as_str(), cell.ok, cell.fail, cell.miss), ("sessions", 70, 30, 5));
+        assert_eq!((cell.min(), cell.level()), (Some(Duration::from_millis(10)), Some(90.0)));
+        let held = found.findings.readings.iter().find(|one| one.signal == Signal::MassSuspicion);
+        assert_eq!(held.unwrap().value, Value::Gauge(1.0));
+
+        let mut board = Board::new(RuleSet::default()).unwrap();
+        let now = mainstay::core::time::Instant::default();
+        assert_eq!(board.cycle(now, 1_000, found.findings), []);
+        let summary = board.summary(now, 1_000);
+        assert_eq!((summary.sessions.total, summary.sessions.healthy), (105, 70));
+        assert_eq!((summary.sessions.unhealthy, summary.quality.poor), (10, 8));
+        assert_eq!((summary.error_rate, summary.reconnection_rate), (Some(0.3), Some(0.2)));
+        assert_eq!(summary.latency_ms.mean, Some(20.0));
+        let p99 = summary.latency_ms.p99.unwrap();
+        assert!((30.0..31.5).contains(&p99), "{p99}");
+        assert_eq!(summary.sessions.total_reconnect_attempts, 31);
+        assert_eq!(summary.reconnections_per_minute, 2.0, "10 in five minutes");
+    }
+}

@@ -11,7 +11,11 @@ const CELLS: Area = Area::new("monitor_cells");
 
 /// What is being gathered of each group.
 #[derive(Debug, Default)]
-pub(super) struct Histories(BTreeMap<String, Collector>);
+pub(super) struct Histories {
+    collectors: BTreeMap<String, Collector>,
+    /// The minute in which hours and days were last kept: once in each is enough.
+    minute: Option<u64>,
+}
 
 impl Histories {
     /// Takes what was found of the groups, and answers what is to be kept. A group that was not seen
@@ -23,20 +27,26 @@ impl Histories {
         store: &dyn Store,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
+        let minute = Some(Tier::Minute.number(unix_ms));
+        let coarse = self.minute != minute;
+        self.minute = minute;
         for (group, cell) in cells {
-            let collector =
-                self.0.entry(group.clone()).or_insert_with(|| resumed(group, unix_ms, store));
+            let known = self.collectors.entry(group.clone());
+            let collector = known.or_insert_with(|| resumed(group, unix_ms, store));
             for Row { tier, number, cell } in collector.push(unix_ms, cell) {
+                if !coarse && tier > Tier::Minute {
+                    continue;
+                }
                 let bytes = cell.encode(number);
                 changes.push(Change::put_value(CELLS, &key(group, tier.place(number)), &bytes));
             }
         }
-        self.0.retain(|known, _| cells.iter().any(|(group, _)| group == known));
+        self.collectors.retain(|known, _| cells.iter().any(|(group, _)| group == known));
         changes
     }
 
     pub(super) fn groups(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.collectors.keys().cloned().collect()
     }
 }
 

@@ -25,6 +25,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let told = shared.monitor.cycle(&shared, &lag);
         tell(&shared, &told);
         shared.notifier.evaluated();
+        shared.engine.events().send(|| {
+            Kind::Health(HealthEvent {
+                what: HealthWhat::MetricsCollected,
+                alert: None,
+                rule: None,
+                severity: None,
+                summary: shared.monitor.summary().sentence.into(),
+            })
+        });
     }
 }
 

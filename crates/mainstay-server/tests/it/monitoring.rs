@@ -225,6 +225,27 @@ async fn alerts_are_silenced_with_a_reason_and_wrong_words_are_refused() {
 }
 
 #[tokio::test]
+async fn what_happens_to_alerts_is_told_as_events_under_the_names_of_seed_004() {
+    let running = start(&watching(1, "")).await;
+    let mut events = running.handle.events().subscribe();
+    let alert = running.alert("CONNECTION_RECONNECTING", is_firing).await;
+    let path = format!("/api/v1/alerts/{}/acknowledge", alert["id"].as_str().unwrap());
+    let (status, _) = running.json(&format!("POST {path}"), &json!({})).await;
+    assert_eq!(status, 200);
+    let mut open =
+        vec!["health.metrics.collected", "health.alert.created", "health.alert.acknowledged"];
+    while !open.is_empty() {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        let told = serde_json::to_value(&*event).unwrap();
+        if told["event"] == "health.alert.created" {
+            assert_eq!((&told["alert"], &told["severity"]), (&alert["id"], &json!("HIGH")));
+            assert_eq!(told["rule"], "CONNECTION_RECONNECTING");
+        }
+        open.retain(|name| told["event"] != *name);
+    }
+}
+
+#[tokio::test]
 async fn rules_are_shown_with_their_source_and_reloaded() {
     let text = "[monitor]\npacks = [\"axon\"]\n[[rule]]\nid = \"HIGH_LATENCY\"\nfor = \"30s\"\n";
     let running = start(text).await;

@@ -62,7 +62,7 @@ impl Cell {
     /// A gauge had this value.
     pub fn stood_at(&mut self, level: f64) {
         if level.is_finite() {
-            self.level_sum += level;
+            self.level_sum = sum(self.level_sum, level);
             self.levels += 1;
         }
     }
@@ -110,10 +110,15 @@ impl Cell {
             nanos(other.max_ns),
             nanos(other.sum_ns),
         );
-        self.level_sum += other.level_sum;
+        self.level_sum = sum(self.level_sum, other.level_sum);
         self.levels = self.levels.saturating_add(other.levels);
         self.maintenance |= other.maintenance;
     }
+}
+
+/// The sum, which stays a number that can be written.
+const fn sum(one: f64, other: f64) -> f64 {
+    (one + other).clamp(f64::MIN, f64::MAX)
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -100,6 +100,13 @@ fn what_is_no_cell_is_refused() {
 }
 
 #[test]
+fn sums_that_are_too_large_stay_numbers() {
+    let mut cell = Cell { ok: u64::MAX, level_sum: f64::MAX, levels: u64::MAX, ..Cell::default() };
+    cell.merge(&cell.clone());
+    assert_eq!(Cell::decode(&cell.encode(1)), Ok((1, cell)));
+}
+
+#[test]
 fn a_cell_is_read_as_it_was_written_for_ever() {
     let golden = [
         1, 0, 7, 3, 1, 2, 192, 132, 61, 192, 132, 61, 192, 132, 61, 1, 128, 128, 128, 128, 128,

@@ -14,6 +14,7 @@ use crate::config::{ApiConfig, Config};
 use crate::engine::Engine;
 use crate::monitor::Monitor;
 use crate::notify::Notifier;
+use crate::push::Pushes;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::webhook::Webhooks;
 
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     /// How everything is.
     pub(crate) monitor: Arc<Monitor>,
+    /// Jobs that report in.
+    pub(crate) pushes: Pushes,
     /// Connections that have not said who they are.
     pub(crate) pending: Arc<Semaphore>,
     /// What connections are accepted with; none for plain HTTP.
@@ -99,6 +102,7 @@ pub(crate) struct Lasting {
     pub(crate) hub: Arc<Hub>,
     pub(crate) audit: Audit,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) pushes: Pushes,
 }
 
 impl Shared {
@@ -106,7 +110,7 @@ impl Shared {
         engine: Arc<Engine>,
         config: &Config,
         auth: Arc<ArcSwap<Auth>>,
-        Lasting { hub, audit, monitor }: Lasting,
+        Lasting { hub, audit, monitor, pushes }: Lasting,
         standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
@@ -124,6 +128,7 @@ impl Shared {
             rates: ArcSwap::from_pointee(Limits::new(&config.api)),
             audit,
             monitor,
+            pushes,
             pending: Arc::new(Semaphore::new(unauthenticated)),
             hub,
             standalone,

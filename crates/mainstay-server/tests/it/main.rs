@@ -9,6 +9,10 @@ mod defaults;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
+mod pushes;
+#[cfg(test)]
 mod notices;
 #[cfg(test)]
 mod product;

@@ -136,7 +136,7 @@ fn connectivity(
     }
     let usual = ConnectivitySpec::default();
     // A look is over before the next one begins.
-    let timeout = section.timeout.unwrap_or(usual.timeout.min(interval));
+    let timeout = section.timeout.unwrap_or_else(|| usual.timeout.min(interval));
     if timeout < Duration::from_millis(10) || timeout > interval {
         let message =
             format!("is {timeout:?}, allowed: \"10ms\" to monitor.interval ({interval:?})");

@@ -66,7 +66,7 @@ impl PushSection {
         let fits = |every: &Duration| (SHORTEST_PERIOD..=LONGEST_PERIOD).contains(every);
         let every = self.every.filter(fits);
         if every.is_none() {
-            let found = self.every.map_or("not said".into(), |every| format!("{every:?}"));
+            let found = self.every.map_or_else(|| "not said".into(), |every| format!("{every:?}"));
             at.refuse("every", format!("is {found}, allowed: \"1s\" to \"366d\""), problems);
         }
         let grace = self.grace.unwrap_or(Duration::from_secs(300));

@@ -225,10 +225,13 @@ fn http(
     let strategy = section.strategy.unwrap_or_default();
     let all = std::iter::once(url.as_str()).chain(more_urls.iter().map(String::as_str));
     let is_secure = |url: &str| url.starts_with("https:") || url.starts_with("grpcs:");
-    if section.ca_file.is_some() && !all.into_iter().any(is_secure) {
+    let roots = if section.ca_file.is_some() && !all.into_iter().any(is_secure) {
         at.refuse("ca_file", "is for https:// and grpcs:// addresses only".into(), problems);
-    }
-    let roots = match socket::tls(section, at, problems).ok_or(())?.roots {
+        Roots::Platform
+    } else {
+        socket::tls(section, at, problems).ok_or(())?.roots
+    };
+    let roots = match roots {
         Roots::Platform => None,
         Roots::Pem(pem) => Some(pem),
     };

@@ -9,13 +9,13 @@ mod defaults;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
-mod probes;
-#[cfg(test)]
-mod pushes;
-#[cfg(test)]
 mod notices;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod product;
+#[cfg(test)]
+mod pushes;
 #[cfg(test)]
 mod running;
 #[cfg(test)]

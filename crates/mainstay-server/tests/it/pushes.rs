@@ -66,7 +66,10 @@ async fn a_report_is_kept_over_a_restart_and_a_failure_is_told_at_once() {
     let path = format!("/api/v1/push/backup/{TOKEN}");
     assert_eq!(running.report(&format!("GET {path}"), "", "").await, (200, "ok\n".into()));
     let good = running.job("backup").await;
-    assert_eq!((&good["state"], &good["reports"], &good["message"]), (&"ok".into(), &1.into(), &Value::Null));
+    assert_eq!(
+        (&good["state"], &good["reports"], &good["message"]),
+        (&"ok".into(), &1.into(), &Value::Null)
+    );
 
     let query = format!("POST {path}?status=fail&message=no%20space%0Aleft");
     assert_eq!(running.report(&query, "", "").await.0, 200);
@@ -101,7 +104,10 @@ async fn a_job_that_does_not_report_is_an_alert_until_it_does() {
             assert!(matches!(status, 200 | 429), "{status}");
             let all = running.see("/api/v1/alerts?rule=PUSH_MISSED").await;
             let found = all["alerts"].as_array().unwrap().iter();
-            if found.clone().any(|one| one["labels"]["push"] == "hasty" && one["state"] == "RESOLVED") {
+            if found
+                .clone()
+                .any(|one| one["labels"]["push"] == "hasty" && one["state"] == "RESOLVED")
+            {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -122,9 +128,19 @@ async fn wrong_tokens_and_names_are_refused_alike_and_floods_are_slowed() {
     assert_eq!(running.report("POST /api/v1/push/backup", "", "").await.0, 401);
     let operator = "Authorization: Bearer a-token-of-operators\r\n";
     assert_eq!(running.report("POST /api/v1/push/backup", operator, "").await.0, 401);
-    assert_eq!(running.report("GET /api/v1/push", "", "").await.0, 401, "the list is for operators");
-    assert_eq!(running.report(&format!("POST /api/v1/push/backup/{TOKEN}"), "", "no json").await.0, 400);
-    assert_eq!(running.report(&format!("GET /api/v1/push/backup/{TOKEN}?statu=x"), "", "").await.0, 400);
+    assert_eq!(
+        running.report("GET /api/v1/push", "", "").await.0,
+        401,
+        "the list is for operators"
+    );
+    assert_eq!(
+        running.report(&format!("POST /api/v1/push/backup/{TOKEN}"), "", "no json").await.0,
+        400
+    );
+    assert_eq!(
+        running.report(&format!("GET /api/v1/push/backup/{TOKEN}?statu=x"), "", "").await.0,
+        400
+    );
     assert_eq!(running.job("backup").await["reports"], 0);
     let mut statuses = Vec::new();
     for _ in 0..30 {

@@ -119,10 +119,9 @@ fn open(resolver: &Resolver, change: impl FnOnce(&mut DnsConfig)) -> (DnsTranspo
 }
 
 async fn error(link: &Link) -> String {
-    match link.connect().await.unwrap_err() {
-        ConnectError::Failed { error: Some(error), .. } => error.to_string(),
-        other => panic!("{other:?}"),
-    }
+    let failed = link.connect().await.unwrap_err();
+    let ConnectError::Failed { error: Some(error), .. } = failed else { panic!("{failed:?}") };
+    error.to_string()
 }
 
 #[tokio::test]

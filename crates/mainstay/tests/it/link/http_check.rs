@@ -73,11 +73,9 @@ async fn ask(url: &str, check: HttpCheck) -> Result<(), String> {
     let mut config = LinkConfig { dial_timeout: Duration::from_secs(10), ..LinkConfig::default() };
     config.reconnect.enabled = false;
     let link = Link::open(LinkOptions::new("shop").config(config), http).unwrap();
-    match link.connect().await {
-        Ok(_) => Ok(()),
-        Err(ConnectError::Failed { error: Some(error), .. }) => Err(error.to_string()),
-        Err(other) => panic!("{other:?}"),
-    }
+    let Err(failed) = link.connect().await else { return Ok(()) };
+    let ConnectError::Failed { error: Some(error), .. } = failed else { panic!("{failed:?}") };
+    Err(error.to_string())
 }
 
 fn one(change: impl FnOnce(&mut HttpStep)) -> HttpCheck {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{any, get, post};
 use mainstay::link::{
@@ -206,6 +206,12 @@ async fn a_sequence_takes_the_path_that_users_take_and_tells_which_step_failed()
         ask(&url, secret).await,
         Err("step 2 of 4 (GET /orders/{{id}}): \"/order/token\" is something that is not shown, expected \"other\"".into())
     );
+    let mut repeated = check.clone();
+    repeated.steps[1].capture.clear();
+    repeated.steps[1].headers.push((HeaderName::from_static("x-key"), "4711-hush".into()));
+    repeated.steps[1].json.insert("/order/token".into(), "other".into());
+    let error = ask(&url, repeated).await.unwrap_err();
+    assert!(error.contains("is something that is not shown"), "{error}");
     let mut lost = check.clone();
     lost.steps[0].capture.insert("id".into(), "/up".into());
     assert_eq!(

@@ -1,7 +1,9 @@
 //! What links of a configuration ask, and what is told when this machine reaches nobody.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use jiff::{Span, Timestamp};
@@ -10,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
@@ -86,6 +88,54 @@ async fn a_certificate_that_ends_soon_is_shown_measured_and_told() {
         (&alert["severity"], &alert["labels"]),
         (&json!("HIGH"), &json!({ "link": "mail" }))
     );
+    running.end().await;
+}
+
+/// A resolver that answers everything with one address, whose last byte is given.
+async fn resolver(last: Arc<AtomicU8>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut asked = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut asked).await {
+            // Without the record at its end that says how much may come.
+            let mut answer = asked[..length - 11].to_vec();
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
+            answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0]);
+            answer.push(last.load(Ordering::SeqCst));
+            socket.send_to(&answer, from).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn another_answer_of_a_name_is_an_event() {
+    let last = Arc::new(AtomicU8::new(1));
+    let at = resolver(last.clone()).await;
+    let text = format!(
+        "[monitor]\ninterval = \"1s\"\n[[link]]\nname = \"shop\"\nurl = \"dns://{at}/shop.test?type=A\"\n\
+         [link.health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\nedge_interval = \"100ms\"\n"
+    );
+    let running = start(&text).await;
+    let mut events = running.handle.events().subscribe();
+    let path = "/api/v1/links/shop";
+    let link = until(&running, path, |link| link["state"] == "CONNECTED").await;
+    assert_eq!(link["dns"], json!({ "records": ["10.0.0.1"], "changes": 0 }));
+    last.store(2, Ordering::SeqCst);
+    let changed = async {
+        loop {
+            let event = events.recv().await.unwrap();
+            if event.kind.name() == "link.answer.changed" {
+                return serde_json::to_value(&event.kind).unwrap();
+            }
+        }
+    };
+    let event = tokio::time::timeout(PATIENCE, changed).await.expect("an event");
+    assert_eq!(event, json!({ "link": "shop", "records": ["10.0.0.2"] }));
+    let link = running.see(path).await;
+    assert_eq!(link["dns"], json!({ "records": ["10.0.0.2"], "changes": 1 }));
     running.end().await;
 }
 

@@ -150,6 +150,12 @@ async fn an_outage_is_an_alert_that_outlives_a_restart_and_ends_by_itself() {
     assert_eq!((&over["id"], &over["incident"]), (&json!(id), &json!(1)));
     assert_eq!(over["acknowledged"], Value::Null);
 
+    // What happened is told before it is kept.
+    let kept = async |count| {
+        let events = running.see("/api/v1/alerts/history").await;
+        events["events"].as_array().unwrap().len() >= count
+    };
+    wait(async || kept(4).await).await;
     let events = running.see("/api/v1/alerts/history").await;
     let whats: Vec<_> =
         events["events"].as_array().unwrap().iter().map(|one| &one["what"]).collect();

@@ -19,6 +19,7 @@ mod messages;
 mod monitor;
 mod notifications;
 mod operations;
+mod push;
 mod routes;
 mod sessions;
 mod settings;
@@ -102,6 +103,7 @@ fn build(shared: Arc<Shared>) -> (Router, String) {
     });
     let health = about(Anybody, "Whether all is well");
     let health = health.answers::<health::Health>(200).answers::<health::Health>(503);
+    let jobs = pushing().within(|router| router.route_layer(at_rate.clone()));
     let leave = about(Clients, "Ends a session").answers_other(204, "");
     let leave = Routes::new().delete("/api/v1/sessions/{id}", fallback::leave, leave);
     let document = {
@@ -117,6 +119,7 @@ fn build(shared: Arc<Shared>) -> (Router, String) {
     let quick = operators
         .merge(leave.within(|router| router.route_layer(noted)))
         .merge(clients())
+        .merge(jobs)
         .get("/api/v1/openapi.json", document, described)
         .get("/health", health::show, health)
         .within(|router| router.layer(in_time));
@@ -202,6 +205,11 @@ fn watched() -> Routes {
                 .answers::<monitor::SeriesJson>(200),
         )
         .get(
+            "/api/v1/push",
+            push::list,
+            see("Every job that must report in").answers::<push::PushesJson>(200),
+        )
+        .get(
             "/api/v1/alerts",
             alerts::list,
             see("Alerts, the worst first")
@@ -247,6 +255,18 @@ fn watched() -> Routes {
             alerts::lift,
             see("It does again").answers::<alerts::AlertJson>(200),
         )
+}
+
+/// What jobs do that report in: each shows a token of its own.
+fn pushing() -> Routes {
+    let report = || {
+        let summary = "A job reports in, under the token of its own";
+        about(Anybody, summary).asks::<push::Report>().answers_other(200, "text/plain")
+    };
+    Routes::new()
+        .get("/api/v1/push/{name}/{token}", push::by_path, report())
+        .post("/api/v1/push/{name}/{token}", push::by_path, report().takes::<push::Report>())
+        .post("/api/v1/push/{name}", push::by_header, report().takes::<push::Report>())
 }
 
 /// Who is told of alerts.

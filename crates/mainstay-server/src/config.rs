@@ -6,7 +6,9 @@
 //! problems that can be found at once are told at once. Secrets are in none of them.
 
 mod api;
+mod asked;
 mod auth;
+mod check;
 mod file;
 mod links;
 mod listen;
@@ -15,6 +17,7 @@ mod origin;
 mod place;
 mod policies;
 mod problem;
+mod push;
 mod receivers;
 mod report;
 mod secret;
@@ -36,6 +39,7 @@ use mainstay_monitor::notify::DispatchConfig;
 use serde::de::DeserializeOwned;
 
 pub use api::ApiConfig;
+pub use asked::TlsSpec;
 pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
@@ -48,6 +52,7 @@ pub use target::{Probe, Target, safe_url};
 
 use crate::monitor::MonitorSpec;
 use crate::notify::{ReceiverSpec, WatchdogSpec};
+use crate::push::PushSpec;
 use crate::session::SessionsConfig;
 use crate::tls::TlsFiles;
 use crate::webhook::WebhookSpec;
@@ -88,6 +93,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookSpec>,
     /// What is watched, and when it is too much.
     pub monitor: MonitorSpec,
+    /// Jobs that must report in.
+    pub pushes: Vec<PushSpec>,
     /// Whom to tell of alerts.
     pub receivers: Vec<ReceiverSpec>,
     /// When they are told.
@@ -204,12 +211,25 @@ impl Config {
         let store = store::build(&file, &document, &mut problems);
         let webhooks = webhooks::build(&file, &document, environment, &mut problems);
         let monitor = monitor::build(&file, &document, &mut problems);
+        let pushes = push::build(&file, &document, environment, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let told = receivers::build(&file, &document, &policies, environment, &mut problems);
         let links = links::build(&file, &document, &policies, environment, &mut problems);
         let config = settings.finish(
-            Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor, told },
+            Rest {
+                auth,
+                api,
+                listen,
+                sessions,
+                store,
+                policies,
+                links,
+                webhooks,
+                monitor,
+                pushes,
+                told,
+            },
             path,
             &mut problems,
         );

@@ -27,6 +27,7 @@ pub mod monitor;
 mod mount;
 pub mod notify;
 mod product;
+pub mod push;
 mod server;
 pub mod session;
 mod state;

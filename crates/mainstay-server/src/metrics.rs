@@ -15,6 +15,7 @@ use mainstay::link::{Link, LinkStats, StateName};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::Held;
+use crate::monitor::days_until;
 
 pub(crate) use monitor::monitor;
 pub(crate) use notifications::notifications;
@@ -166,6 +167,7 @@ pub(crate) fn page(prometheus: &PrometheusHandle, links: &[(Link, Held)]) -> Str
         .filter_map(|(link, held)| Some((label(link.name()), held.socket()?)))
         .collect();
     SOCKETS.iter().for_each(|series| series.write(&mut page, &sockets));
+    expiries(&mut page, links);
     head(&mut page, STATE, "gauge", "1 for the state that the link is in.");
     for (link, stats) in &stats {
         for state in StateName::ALL {
@@ -175,6 +177,18 @@ pub(crate) fn page(prometheus: &PrometheusHandle, links: &[(Link, Held)]) -> Str
         }
     }
     page
+}
+
+/// Links to peers that showed a certificate. Below 0 when it is past.
+fn expiries(page: &mut String, links: &[(Link, Held)]) {
+    const NAME: &str = "mainstay_link_certificate_expiry_seconds";
+    head(page, NAME, "gauge", "How long the certificate that the peer showed is still valid.");
+    for (link, held) in links {
+        if let Some(expiry) = held.certificate_expiry() {
+            let (link, left) = (label(link.name()), (days_until(expiry) * 86_400.0).round());
+            line(page, format_args!("{NAME}{{link=\"{link}\"}} {left}"));
+        }
+    }
 }
 
 impl<T> Series<T> {

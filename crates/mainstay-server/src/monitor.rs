@@ -4,6 +4,7 @@
 //! many sessions there are), each link and gate for its counters, and the system for its pressure;
 //! puts what it found into cells of the history; lets the board judge it; keeps what has changed.
 
+mod connectivity;
 mod gather;
 mod history;
 mod ledger;
@@ -31,13 +32,15 @@ use tokio::sync::watch;
 
 use crate::session::unix_ms;
 
+pub use connectivity::ConnectivitySpec;
 pub(crate) use history::series;
 pub(crate) use ledger::{AlertEvent, is_place, page};
 pub(crate) use maintenance::WEEKDAYS;
 pub use maintenance::{MaintenanceSpec, Recurring, Times};
 pub use sources::Sources;
-pub(crate) use task::{run, tell};
+pub(crate) use task::{days_until, run, tell};
 
+use connectivity::Connectivity;
 use history::Histories;
 use ledger::Ledger;
 use telling::Telling;
@@ -55,6 +58,8 @@ pub struct MonitorSpec {
     pub maintenance: Vec<MaintenanceSpec>,
     /// Happenings of alerts that are kept; the oldest give way. Default 10 000.
     pub alert_events: usize,
+    /// Whom to ask whether this machine is connected. Default nobody.
+    pub connectivity: ConnectivitySpec,
 }
 
 impl Default for MonitorSpec {
@@ -65,6 +70,7 @@ impl Default for MonitorSpec {
             own: BTreeSet::new(),
             maintenance: Vec::new(),
             alert_events: 10_000,
+            connectivity: ConnectivitySpec::default(),
         }
     }
 }
@@ -75,6 +81,7 @@ pub(crate) struct Monitor {
     store: Arc<dyn Store>,
     writer: Arc<Writer>,
     sources: Sources,
+    connectivity: Connectivity,
     /// When alerts were last judged.
     evaluated: watch::Sender<Option<Instant>>,
 }
@@ -114,6 +121,7 @@ impl Monitor {
             store,
             writer,
             sources: Sources::default(),
+            connectivity: Connectivity::default(),
             evaluated: watch::Sender::new(None),
         })
     }
@@ -140,6 +148,12 @@ impl Monitor {
     /// How often it looks.
     pub(crate) fn interval(&self) -> Duration {
         self.inner().spec.interval
+    }
+
+    /// Asks whether this machine is connected, where it is to be asked.
+    pub(crate) async fn look_around(&self) {
+        let spec = self.inner().spec.connectivity.clone();
+        self.connectivity.look(&spec).await;
     }
 
     /// Everything at a glance.

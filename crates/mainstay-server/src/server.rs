@@ -27,6 +27,7 @@ use crate::metrics;
 use crate::monitor::{self, Monitor, OpenError};
 use crate::notify::Notifier;
 use crate::product::{Ground, Product, ProductError};
+use crate::push::Pushes;
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
 use crate::state::{Lasting, Shared, auth};
 
@@ -232,7 +233,7 @@ async fn hub(
     handler: Arc<dyn Handler>,
 ) -> Result<Lasting, SessionsError> {
     let (sessions, spec, api) = (config.sessions.clone(), config.store, config.api);
-    let watched = config.monitor.clone();
+    let (watched, jobs) = (config.monitor.clone(), config.pushes.clone());
     let folder = config.server.data_dir.clone();
     let open = move || {
         let store: Arc<dyn Store> = match spec.engine {
@@ -242,11 +243,12 @@ async fn hub(
         let audit = Audit::open(&*store, &api)?;
         let hub = Hub::open(&sessions, store, &spec.config, auth, handler)?;
         let (store, writer) = hub.keeps();
+        let pushes = Pushes::open(&jobs, &*store, writer.clone())?;
         let monitor = Monitor::open(&watched, store, writer).map_err(|error| match error {
             OpenError::Config(error) => SessionsError::Config(error),
             OpenError::Store(error) => SessionsError::Store(error),
         })?;
-        Ok(Lasting { hub: Arc::new(hub), audit, monitor: Arc::new(monitor) })
+        Ok(Lasting { hub: Arc::new(hub), audit, monitor: Arc::new(monitor), pushes })
     };
     // Reading a large file takes its time.
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(SessionsError::Random))
@@ -271,6 +273,7 @@ impl Handle {
         }
         let applied = self.shared.engine.apply(config).await?;
         self.shared.monitor.reload(&config.monitor).map_err(ApplyError::Config)?;
+        self.shared.pushes.apply(&config.pushes);
         self.shared.admit(config);
         self.shared.notifier.apply(&config.receivers, &config.notify);
         self.shared.notifier.watched_by(config.watchdog.as_ref());

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::live::Live;
 use crate::monitor::Monitor;
 use crate::notify::Notifier;
+use crate::push::Pushes;
 use crate::session::{Addresses, Hub, Standalone};
 use crate::status_page::StatusPage;
 use crate::webhook::Webhooks;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     /// How everything is.
     pub(crate) monitor: Arc<Monitor>,
+    /// Jobs that report in.
+    pub(crate) pushes: Pushes,
     /// Connections that have not said who they are.
     pub(crate) pending: Arc<Semaphore>,
     /// What connections are accepted with; none for plain HTTP.
@@ -107,6 +110,7 @@ pub(crate) struct Lasting {
     pub(crate) hub: Arc<Hub>,
     pub(crate) audit: Audit,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) pushes: Pushes,
 }
 
 impl Shared {
@@ -114,7 +118,7 @@ impl Shared {
         engine: Arc<Engine>,
         config: &Config,
         auth: Arc<ArcSwap<Auth>>,
-        Lasting { hub, audit, monitor }: Lasting,
+        Lasting { hub, audit, monitor, pushes }: Lasting,
         standalone: Option<Arc<Standalone>>,
         prometheus: PrometheusHandle,
     ) -> Self {
@@ -132,6 +136,7 @@ impl Shared {
             rates: ArcSwap::from_pointee(Limits::new(&config.api)),
             audit,
             monitor,
+            pushes,
             pending: Arc::new(Semaphore::new(unauthenticated)),
             hub,
             standalone,

@@ -38,6 +38,8 @@ pub enum Kind {
     Link(crate::link::LinkEvent),
     /// Something about alerts.
     Health(HealthEvent),
+    /// A name is answered otherwise.
+    Answer(AnswerEvent),
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Breaker(event) => event.what.name(),
             Self::Link(event) => event.name(),
             Self::Health(event) => event.what.name(),
+            Self::Answer(_) => "link.answer.changed",
         }
     }
 
@@ -56,11 +59,20 @@ impl Kind {
     #[must_use]
     pub const fn alias(&self) -> Option<&'static str> {
         match self {
-            Self::Retry(_) | Self::Health(_) => None,
+            Self::Retry(_) | Self::Health(_) | Self::Answer(_) => None,
             Self::Breaker(event) => event.what.alias(),
             Self::Link(event) => event.alias(),
         }
     }
+}
+
+/// A name that a link asks for has other records than before.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnswerEvent {
+    /// Name of the link.
+    pub link: Arc<str>,
+    /// The records it has now.
+    pub records: Arc<[String]>,
 }
 
 /// Something about a retried operation.

@@ -25,7 +25,10 @@
 //! | `getSharedConnectionManager`, `resetSharedConnectionManager` | [`SharedLink`] |
 //! | `ConnectionResilienceManager` | [`LinkManager`] |
 
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod certificate;
 mod desk;
+mod dns;
 mod driver;
 mod event;
 mod handle;
@@ -42,15 +45,18 @@ mod shared;
 #[cfg(feature = "websocket")]
 mod stream;
 mod tcp;
+#[cfg(feature = "websocket")]
+mod tls;
 mod transport;
 mod wake;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
+pub use dns::{DnsConfig, DnsTransport, DnsView, RecordType};
 pub use event::LinkEvent;
 pub use handle::{ConnectError, Link, LinkOptions};
 #[cfg(feature = "http")]
-pub use http::{Bearer, HttpConfig, HttpTransport};
+pub use http::{Bearer, HttpCheck, HttpConfig, HttpProbe, HttpStep, HttpTransport};
 pub use listener::{LISTENERS_MAX, ListenError, Listener};
 pub use mainstay_core::link::{
     CircuitConfig, EndpointStrategy, EndpointView, EndpointsConfig, Event as What, FailReason,
@@ -64,4 +70,6 @@ pub use shared::{SharedError, SharedLink};
 #[cfg(feature = "websocket")]
 pub use stream::{Alpn, Identity, Proxy, Roots, StreamConfig, TlsConfig};
 pub use tcp::{TcpProbe, TcpTransport};
+#[cfg(feature = "websocket")]
+pub use tls::{TlsProbeConfig, TlsTransport};
 pub use transport::{DialError, Transport};

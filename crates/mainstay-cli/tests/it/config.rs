@@ -36,8 +36,9 @@ fn the_example_is_written_once_and_makes_sense() {
     let mut checking = command(&["config", "check", "all.toml"]);
     checking.current_dir(folder.path());
     checking.env("MAINSTAY_TOKEN", "0123456789abcdef").env("API_TOKEN", "secret");
+    checking.env("BACKUP_TOKEN", "0123456789abcdef");
     let checked = Program::start(checking).end();
-    assert_eq!(checked.stdout, "all.toml: ok (links: 3, policies: 1)\n");
+    assert_eq!(checked.stdout, "all.toml: ok (links: 7, policies: 1)\n");
 }
 
 const BAD: &str = r#"[server]

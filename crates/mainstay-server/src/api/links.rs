@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -17,6 +18,7 @@ use super::error::ApiError;
 use super::gates::BreakerJson;
 use super::time::{micros, millis, text, wall};
 use crate::engine::Held;
+use crate::monitor::days_until;
 use crate::state::Shared;
 
 /// A link as the API shows it.
@@ -44,6 +46,8 @@ pub(super) struct LinkJson {
     endpoints: Option<Vec<EndpointJson>>,
     #[schemars(with = "Option<serde_json::Value>")]
     socket: Option<SocketStats>,
+    certificate: Option<CertificateJson>,
+    dns: Option<DnsJson>,
     policy: Option<String>,
     breaker: Option<BreakerJson>,
 }
@@ -112,6 +116,29 @@ impl EndpointJson {
     }
 }
 
+/// What the peer showed in the last handshake.
+#[derive(Debug, Serialize, JsonSchema)]
+struct CertificateJson {
+    expires: String,
+    /// Below 0 when it is past.
+    days_left: f64,
+}
+
+impl CertificateJson {
+    fn new(expiry: SystemTime) -> Self {
+        let days_left = (days_until(expiry) * 10.0).floor() / 10.0;
+        Self { expires: text(expiry), days_left }
+    }
+}
+
+/// What a name is answered with.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DnsJson {
+    records: Arc<[String]>,
+    /// How often the answer was another than before.
+    changes: u64,
+}
+
 impl StatsJson {
     fn new(stats: &LinkStats) -> Self {
         Self {
@@ -172,6 +199,8 @@ impl LinkJson {
             pool: held.pool().map(PoolJson::from),
             endpoints: endpoints(held),
             socket: held.socket(),
+            certificate: held.certificate_expiry().map(CertificateJson::new),
+            dns: held.dns().map(|view| DnsJson { records: view.records, changes: view.changes }),
             policy: held.spec.policy.clone(),
             breaker: held.gate().and_then(|gate| BreakerJson::new(&gate)),
         }

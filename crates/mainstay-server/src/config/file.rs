@@ -11,9 +11,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ApiConfig;
+use super::check::CheckSection;
 use super::monitor::{MaintenanceSection, MonitorSection, RuleSection, SloSection};
 use super::place::Document;
 use super::problem::Problems;
+use super::push::PushSection;
 use super::receivers::{ReceiverSection, WatchdogSection};
 use super::secret::Secret;
 use super::sessions::SessionsSection;
@@ -38,6 +40,7 @@ pub(super) struct File {
     pub(super) rule: Vec<RuleSection>,
     pub(super) slo: Vec<SloSection>,
     pub(super) maintenance: Vec<MaintenanceSection>,
+    pub(super) push: Vec<PushSection>,
     pub(super) receiver: Vec<ReceiverSection>,
     pub(super) notify: DispatchConfig,
     pub(super) watchdog: Option<WatchdogSection>,
@@ -124,6 +127,10 @@ pub(super) struct LinkSection {
     pub(super) depends_on: Vec<String>,
     pub(super) preset: Option<String>,
     pub(super) health_path: Option<String>,
+    pub(super) check: Option<CheckSection>,
+    pub(super) service: Option<String>,
+    pub(super) record_type: Option<String>,
+    pub(super) expect: Vec<String>,
     pub(super) token_env: Option<String>,
     pub(super) probe: Option<String>,
     pub(super) subprotocols: Vec<String>,

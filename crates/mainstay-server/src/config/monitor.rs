@@ -14,10 +14,12 @@ use serde::Deserialize;
 use super::file::File;
 use super::place::Document;
 use super::problem::Problems;
-use crate::monitor::{MaintenanceSpec, MonitorSpec, Recurring, Times, WEEKDAYS};
+use crate::monitor::{ConnectivitySpec, MaintenanceSpec, MonitorSpec, Recurring, Times, WEEKDAYS};
 
 /// The most windows of maintenance.
 const MAINTENANCE_MAX: usize = 100;
+/// The most hosts that are asked whether this machine is connected.
+const TARGETS_MAX: usize = 16;
 /// The longest one that comes again.
 const MAINTENANCE_LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
@@ -30,6 +32,16 @@ pub(super) struct MonitorSection {
     default_rules: Option<bool>,
     packs: Vec<String>,
     alert_events: Option<usize>,
+    connectivity: ConnectivitySection,
+}
+
+/// `[monitor.connectivity]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ConnectivitySection {
+    targets: Vec<String>,
+    #[serde(with = "duration::option")]
+    timeout: Option<Duration>,
 }
 
 /// `[[rule]]`: what it does not say is as in the rule of that name, or as by default.
@@ -93,7 +105,44 @@ pub(super) fn build(file: &File, document: &Document<'_>, problems: &mut Problem
     let own: BTreeSet<String> = file.rule.iter().map(|rule| rule.id.clone()).collect();
     let rules = rules(file, document, problems);
     let maintenance = maintenance(file, document, problems);
-    MonitorSpec { interval, rules, own, maintenance, alert_events }
+    let connectivity = connectivity(&section.connectivity, interval, document, problems);
+    MonitorSpec { interval, rules, own, maintenance, alert_events, connectivity }
+}
+
+fn connectivity(
+    section: &ConnectivitySection,
+    interval: Duration,
+    document: &Document<'_>,
+    problems: &mut Problems,
+) -> ConnectivitySpec {
+    let mut refuse = |field: &str, message: String| {
+        let path = format!("monitor.connectivity.{field}");
+        problems.add(document.problem(&path, &path, message));
+    };
+    if section.targets.len() > TARGETS_MAX {
+        let message = format!("are {}, allowed: at most {TARGETS_MAX}", section.targets.len());
+        refuse("targets", message);
+    }
+    for target in &section.targets {
+        let parts = target.rsplit_once(':');
+        let fits = parts.is_some_and(|(host, port)| {
+            !host.is_empty()
+                && !host.contains(['/', '@', ' '])
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !fits {
+            refuse("targets", format!("has {target:?}, allowed: hosts such as \"1.1.1.1:443\""));
+        }
+    }
+    let usual = ConnectivitySpec::default();
+    // A look is over before the next one begins.
+    let timeout = section.timeout.unwrap_or_else(|| usual.timeout.min(interval));
+    if timeout < Duration::from_millis(10) || timeout > interval {
+        let message =
+            format!("is {timeout:?}, allowed: \"10ms\" to monitor.interval ({interval:?})");
+        refuse("timeout", message);
+    }
+    ConnectivitySpec { targets: section.targets.clone(), timeout }
 }
 
 fn rules(file: &File, document: &Document<'_>, problems: &mut Problems) -> RuleSet {

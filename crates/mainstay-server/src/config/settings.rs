@@ -17,6 +17,7 @@ use super::receivers::Told;
 use super::secret::{SHORTEST, Secret};
 use super::{ApiConfig, Config, Environment, Flags, LogConfig, LogFormat, ServerConfig, StoreSpec};
 use crate::monitor::MonitorSpec;
+use crate::push::PushSpec;
 use crate::session::SessionsConfig;
 use crate::webhook::WebhookSpec;
 
@@ -54,6 +55,7 @@ pub(super) struct Rest {
     pub(super) links: Vec<LinkSpec>,
     pub(super) webhooks: Vec<WebhookSpec>,
     pub(super) monitor: MonitorSpec,
+    pub(super) pushes: Vec<PushSpec>,
     pub(super) told: Told,
 }
 
@@ -210,8 +212,19 @@ impl Settings {
         path: Option<&Path>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let Rest { auth, api, listen, sessions, store, policies, links, webhooks, monitor, told } =
-            rest;
+        let Rest {
+            auth,
+            api,
+            listen,
+            sessions,
+            store,
+            policies,
+            links,
+            webhooks,
+            monitor,
+            pushes,
+            told,
+        } = rest;
         let Told { receivers, notify, watchdog } = told;
         let config = Config {
             server: ServerConfig {
@@ -233,6 +246,7 @@ impl Settings {
             links,
             webhooks,
             monitor,
+            pushes,
             receivers,
             notify,
             watchdog,

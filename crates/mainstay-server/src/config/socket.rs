@@ -154,7 +154,11 @@ fn refuse(
 }
 
 /// How TLS is spoken. Nothing is said about files whose names are not there.
-fn tls(section: &LinkSection, at: &At<'_>, problems: &mut Problems) -> Option<TlsConfig> {
+pub(super) fn tls(
+    section: &LinkSection,
+    at: &At<'_>,
+    problems: &mut Problems,
+) -> Option<TlsConfig> {
     let mut file = |field: &str, name: &Option<String>| {
         let Some(name) = name else { return Some(None) };
         let path = at.document.beside(name);

@@ -1,7 +1,9 @@
-use mainstay::link::{EndpointStrategy, HttpConfig, HttpTransport};
+use mainstay::link::{DnsConfig, EndpointStrategy, HttpConfig, HttpProbe, HttpTransport, Roots};
 use url::Url;
 
 use super::Environment;
+use super::asked::{self, TlsSpec};
+use super::check;
 use super::file::LinkSection;
 use super::links::At;
 use super::problem::{Problems, found};
@@ -21,7 +23,15 @@ pub enum Target {
         strategy: EndpointStrategy,
         /// The path of its health check.
         health_path: String,
+        /// What tells that it is well.
+        probe: HttpProbe,
+        /// Certificates to trust in place of the platform's, as PEM.
+        roots: Option<String>,
     },
+    /// A name that a resolver knows.
+    Dns(DnsConfig),
+    /// A port that speaks TLS, asked for its certificate.
+    Tls(Box<TlsSpec>),
     /// A WebSocket.
     WebSocket(Box<SocketSpec>),
     /// A TCP port.
@@ -40,6 +50,11 @@ impl Target {
         match self {
             Self::Http { url, .. } => safe_url(url),
             Self::WebSocket(spec) => safe_url(&spec.url),
+            Self::Dns(config) => {
+                let resolver = config.resolver.map(|at| at.to_string()).unwrap_or_default();
+                format!("dns://{resolver}/{} {}", config.name, config.kind.name())
+            }
+            Self::Tls(spec) => format!("tls://{}:{}", spec.host, spec.port),
             Self::Tcp { address, .. } => format!("tcp://{address}"),
         }
     }
@@ -57,11 +72,12 @@ pub enum Probe {
 
 const URL_ALLOWED: &str = "is not shown because it may hold a secret, allowed: \
                            http://host[:port], https://host[:port], ws://host[:port]/path, \
-                           wss://host[:port]/path or tcp://host:port, without user, password, \
-                           query or fragment";
+                           wss://host[:port]/path, grpc://host[:port], grpcs://host[:port], \
+                           tls://host[:port], dns://resolver[:port]/name or tcp://host:port, \
+                           without user, password, query or fragment";
 const MORE_ALLOWED: &str = "has an address that is not shown because it may hold a secret, allowed: \
-                            http://host[:port] or https://host[:port], without user, password, \
-                            query or fragment";
+                            one of the same kind as `url`, without user, password, query or \
+                            fragment";
 pub(super) const PLAIN: &str = "leads to another machine without protection, allowed: wss://, or ws:// with \
                      allow_plain = true";
 
@@ -69,8 +85,11 @@ pub(super) const PLAIN: &str = "leads to another machine without protection, all
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Http,
+    Grpc,
     WebSocket,
     Tcp,
+    Tls,
+    Dns,
 }
 
 /// A field that only some links have: its name, whether it is there, whose it is.
@@ -94,8 +113,10 @@ pub(super) fn read(
     };
     let kind = kind(&url);
     let target = match kind {
-        Kind::Http => http(section, &url, at, problems),
+        Kind::Http | Kind::Grpc => http(section, &url, at, environment, problems),
         Kind::WebSocket => socket::read(section, &url, at, environment, problems),
+        Kind::Tls => asked::tls(section, &url, at, problems),
+        Kind::Dns => asked::dns(section, &url, at, problems),
         Kind::Tcp => tcp(section, &url).ok_or(()).map_err(|()| {
             at.refuse("url", URL_ALLOWED.into(), problems);
         }),
@@ -115,30 +136,41 @@ pub(super) fn read(
 /// Refuses fields of other links.
 fn foreign(section: &LinkSection, kind: Kind, at: &At<'_>, problems: &mut Problems) {
     const HTTP: &[Kind] = &[Kind::Http];
-    const BOTH: &[Kind] = &[Kind::Http, Kind::WebSocket];
+    const GRPC: &[Kind] = &[Kind::Grpc];
+    const BOTH: &[Kind] = &[Kind::Http, Kind::Grpc, Kind::WebSocket];
     const WEBSOCKET: &[Kind] = &[Kind::WebSocket];
-    const BOTH_NAME: &str = "http://, https://, ws:// and wss://";
+    const TLS: &[Kind] = &[Kind::WebSocket, Kind::Tls];
+    const ANY_TLS: &[Kind] = &[Kind::Http, Kind::Grpc, Kind::WebSocket, Kind::Tls];
+    const DNS: &[Kind] = &[Kind::Dns];
+    const GRPC_NAME: &str = "grpc:// and grpcs://";
+    const BOTH_NAME: &str = "http://, https://, ws://, wss://, grpc:// and grpcs://";
     const HTTP_NAME: &str = "http:// and https://";
     const WEBSOCKET_NAME: &str = "ws:// and wss://";
-    let own: [Own<'_>; 16] = [
+    const TLS_NAME: &str = "wss:// and tls://";
+    const ANY_TLS_NAME: &str = "https://, wss://, grpcs:// and tls://";
+    let own: [Own<'_>; 20] = [
         ("probe", section.probe.is_some(), &[Kind::Tcp], "tcp://"),
         ("health_path", section.health_path.is_some(), HTTP, HTTP_NAME),
+        ("check", section.check.is_some(), HTTP, HTTP_NAME),
+        ("service", section.service.is_some(), GRPC, GRPC_NAME),
+        ("record_type", section.record_type.is_some(), DNS, "dns://"),
+        ("expect", !section.expect.is_empty(), DNS, "dns://"),
         ("more_urls", !section.more_urls.is_empty(), BOTH, BOTH_NAME),
         ("strategy", section.strategy.is_some(), BOTH, BOTH_NAME),
         ("token_env", section.token_env.is_some(), BOTH, BOTH_NAME),
         ("subprotocols", !section.subprotocols.is_empty(), WEBSOCKET, WEBSOCKET_NAME),
         ("allow_plain", section.allow_plain.is_some(), WEBSOCKET, WEBSOCKET_NAME),
-        ("ca_file", section.ca_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
-        ("client_cert_file", section.client_cert_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
-        ("client_key_file", section.client_key_file.is_some(), WEBSOCKET, WEBSOCKET_NAME),
-        ("server_name", section.server_name.is_some(), WEBSOCKET, WEBSOCKET_NAME),
+        ("ca_file", section.ca_file.is_some(), ANY_TLS, ANY_TLS_NAME),
+        ("client_cert_file", section.client_cert_file.is_some(), TLS, TLS_NAME),
+        ("client_key_file", section.client_key_file.is_some(), TLS, TLS_NAME),
+        ("server_name", section.server_name.is_some(), TLS, TLS_NAME),
         ("proxy", section.proxy.is_some(), WEBSOCKET, WEBSOCKET_NAME),
         ("proxy_env", section.proxy_env.is_some(), WEBSOCKET, WEBSOCKET_NAME),
         ("max_age", section.max_age.is_some(), WEBSOCKET, WEBSOCKET_NAME),
         ("data_idle", section.data_idle.is_some(), WEBSOCKET, WEBSOCKET_NAME),
         ("message_max", section.message_max.is_some(), WEBSOCKET, WEBSOCKET_NAME),
     ];
-    if section.strategy.is_some() && section.more_urls.is_empty() && kind != Kind::Tcp {
+    if section.strategy.is_some() && section.more_urls.is_empty() && BOTH.contains(&kind) {
         at.refuse("strategy", "is for links with more_urls only".into(), problems);
     }
     for (field, present, kinds, names) in own {
@@ -151,17 +183,23 @@ fn foreign(section: &LinkSection, kind: Kind, at: &At<'_>, problems: &mut Proble
 /// An address that can be held and holds no secret.
 pub(super) fn plain(url: &Secret) -> Option<Url> {
     let url = Url::parse(url.expose()).ok()?;
+    let is_dns = url.scheme() == "dns";
     let plain = url.username().is_empty()
         && url.password().is_none()
-        && url.query().is_none()
+        && (is_dns || url.query().is_none())
         && url.fragment().is_none()
-        && url.host_str().is_some_and(|host| !host.is_empty());
-    (plain && matches!(url.scheme(), "http" | "https" | "ws" | "wss" | "tcp")).then_some(url)
+        && (is_dns || url.host_str().is_some_and(|host| !host.is_empty()));
+    (plain && SCHEMES.contains(&url.scheme())).then_some(url)
 }
+
+const SCHEMES: [&str; 9] = ["http", "https", "ws", "wss", "tcp", "grpc", "grpcs", "tls", "dns"];
 
 fn kind(url: &Url) -> Kind {
     match url.scheme() {
         "tcp" => Kind::Tcp,
+        "tls" => Kind::Tls,
+        "dns" => Kind::Dns,
+        "grpc" | "grpcs" => Kind::Grpc,
         "ws" | "wss" => Kind::WebSocket,
         _ => Kind::Http,
     }
@@ -171,12 +209,13 @@ fn http(
     section: &LinkSection,
     url: &Url,
     at: &At<'_>,
+    environment: &Environment,
     problems: &mut Problems,
 ) -> Result<Target, ()> {
     let more = section
         .more_urls
         .iter()
-        .map(|url| plain(url).filter(|url| kind(url) == Kind::Http).map(String::from));
+        .map(|more| plain(more).filter(|other| kind(other) == kind(url)).map(String::from));
     let Some(more_urls) = more.collect::<Option<Vec<String>>>() else {
         at.refuse("more_urls", MORE_ALLOWED.into(), problems);
         return Err(());
@@ -184,12 +223,40 @@ fn http(
     let mut config = HttpConfig::new(url.as_str());
     config.more_urls.clone_from(&more_urls);
     let strategy = section.strategy.unwrap_or_default();
+    let all = std::iter::once(url.as_str()).chain(more_urls.iter().map(String::as_str));
+    let is_secure = |url: &str| url.starts_with("https:") || url.starts_with("grpcs:");
+    let roots = if section.ca_file.is_some() && !all.into_iter().any(is_secure) {
+        at.refuse("ca_file", "is for https:// and grpcs:// addresses only".into(), problems);
+        Roots::Platform
+    } else {
+        socket::tls(section, at, problems).ok_or(())?.roots
+    };
+    let roots = match roots {
+        Roots::Platform => None,
+        Roots::Pem(pem) => Some(pem),
+    };
+    config.roots.clone_from(&roots);
     HttpTransport::new(config).map_err(|error| {
-        let field = if error.field == "url" { "url" } else { "more_urls" };
-        at.refuse(field, found(&error), problems);
+        let unfit = || format!("names a file that cannot be used, allowed: {}", error.allowed);
+        let (field, message) = match error.field.as_str() {
+            "url" => ("url", found(&error)),
+            "roots" => ("ca_file", unfit()),
+            _ => ("more_urls", found(&error)),
+        };
+        at.refuse(field, message, problems);
     })?;
     let health_path = section.health_path.clone().unwrap_or_else(|| "/health".into());
-    Ok(Target::Http { url: url.to_string(), more_urls, strategy, health_path })
+    let probe = match (&section.check, kind(url) == Kind::Grpc) {
+        (_, true) => HttpProbe::Grpc { service: section.service.clone().unwrap_or_default() },
+        (Some(check), false) => {
+            if section.health_path.is_some() {
+                at.refuse("health_path", "is for links without a check only".into(), problems);
+            }
+            HttpProbe::Check(check::build(check, at, environment, problems).ok_or(())?)
+        }
+        (None, false) => HttpProbe::Path,
+    };
+    Ok(Target::Http { url: url.to_string(), more_urls, strategy, health_path, probe, roots })
 }
 
 /// What is wrong with the address of a WebSocket that the library refused.

@@ -41,7 +41,7 @@ fn messages_name_file_line_field_value_and_what_is_allowed() {
         ),
         (
             "[servr]",
-            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `receiver`, `notify`, `watchdog`, `chittyid`",
+            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `push`, `receiver`, `notify`, `watchdog`, `chittyid`",
         ),
         (
             "[policy.a]\npreset = \"b\"",
@@ -73,7 +73,7 @@ fn messages_name_file_line_field_value_and_what_is_allowed() {
         ),
         (
             "[[link]]\nname = \"a\"\nurl = \"tcp://h:1\"\ntoken_env = \"T\"",
-            "m.toml:4: link.a.token_env: is for http://, https://, ws:// and wss:// links only\nm.toml:4: link.a.token_env: names T, which the environment does not have",
+            "m.toml:4: link.a.token_env: is for http://, https://, ws://, wss://, grpc:// and grpcs:// links only\nm.toml:4: link.a.token_env: names T, which the environment does not have",
         ),
         (
             "[[link]]\nname = \"a\"\nurl = \"ws://h:1\"",
@@ -209,5 +209,6 @@ fn a_websocket_has_numbers_of_its_own_unless_it_names_others() {
     assert!(load("[[link]]\nname = \"a\"\nurl = \"ws://h\"\nallow_plain = true").is_ok());
 }
 
+mod probes;
 mod receivers;
 mod sockets;

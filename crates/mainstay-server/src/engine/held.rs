@@ -1,11 +1,12 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use mainstay::gate::Gate;
 use mainstay::link::websocket::{Offer, Provider, SocketStats, WebSocket};
 use mainstay::link::{
-    Bearer, EndpointView, HttpConfig, HttpTransport, Link, LinkManager, LinkOverrides, ManageError,
-    PoolStats, TcpProbe, TcpTransport,
+    Bearer, DnsTransport, DnsView, EndpointView, HttpConfig, HttpTransport, Link, LinkManager,
+    LinkOverrides, ManageError, PoolStats, TcpProbe, TcpTransport, TlsTransport,
 };
 
 use super::ApplyError;
@@ -17,6 +18,8 @@ pub(crate) struct Held {
     pub(crate) spec: LinkSpec,
     http: Option<HttpTransport>,
     socket: Option<WebSocket>,
+    dns: Option<DnsTransport>,
+    tls: Option<TlsTransport>,
     shared: Arc<Shared>,
 }
 
@@ -26,6 +29,8 @@ struct Shared {
     gate: Mutex<Option<Gate>>,
     /// Good and bad health checks that were told to the gate.
     told: Mutex<(u64, u64)>,
+    /// Changes of a name's answer that were told.
+    changes: AtomicU64,
 }
 
 /// The last thing that went wrong on a link.
@@ -53,6 +58,26 @@ impl Held {
     /// What it has carried, when it is a WebSocket.
     pub(crate) fn socket(&self) -> Option<SocketStats> {
         self.socket.as_ref().map(WebSocket::stats)
+    }
+
+    /// When the certificate that its peer showed last ends to be valid, where TLS is spoken.
+    pub(crate) fn certificate_expiry(&self) -> Option<SystemTime> {
+        let http = self.http.as_ref().and_then(HttpTransport::certificate_expiry);
+        let socket = || self.socket.as_ref().and_then(WebSocket::certificate_expiry);
+        http.or_else(socket)
+            .or_else(|| self.tls.as_ref().and_then(TlsTransport::certificate_expiry))
+    }
+
+    /// What is known of a name, when it leads to one.
+    pub(crate) fn dns(&self) -> Option<DnsView> {
+        self.dns.as_ref().map(DnsTransport::view)
+    }
+
+    /// The records of a name whose answer has changed since this was last asked.
+    pub(crate) fn new_answer(&self) -> Option<Arc<[String]>> {
+        let view = self.dns()?;
+        let before = self.shared.changes.swap(view.changes, Ordering::Relaxed);
+        (before != view.changes).then_some(view.records)
     }
 
     pub(crate) fn last_error(&self) -> Option<LastError> {
@@ -87,17 +112,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Opens the link, disconnected.
 pub(super) fn open(manager: &LinkManager, spec: &LinkSpec) -> Result<(Link, Held), ApplyError> {
-    let (mut http, mut socket) = (None, None);
+    let (mut http, mut socket, mut dns, mut tls) = (None, None, None, None);
     let link = match &spec.target {
-        Target::Http { url, more_urls, strategy, health_path } => {
+        Target::Http { url, more_urls, strategy, health_path, probe, roots } => {
             let mut config = HttpConfig::new(url);
             config.more_urls.clone_from(more_urls);
             config.endpoints.strategy = *strategy;
             config.health_path.clone_from(health_path);
+            config.probe.clone_from(probe);
+            config.roots.clone_from(roots);
             config.bearer = spec.bearer.as_ref().map(|secret| Bearer::fixed(secret.expose()));
             let transport = HttpTransport::new(config).map_err(ApplyError::Config)?;
             http = Some(transport.clone());
             add(manager, spec, transport)?
+        }
+        Target::Dns(config) => {
+            let transport = DnsTransport::new(config.clone()).map_err(ApplyError::Config)?;
+            add(manager, spec, dns.insert(transport).clone())?
+        }
+        Target::Tls(target) => {
+            let transport = TlsTransport::new(target.config()).map_err(ApplyError::Config)?;
+            add(manager, spec, tls.insert(transport).clone())?
         }
         Target::WebSocket(target) => {
             let mut config = target.config().map_err(ApplyError::Config)?;
@@ -116,7 +151,7 @@ pub(super) fn open(manager: &LinkManager, spec: &LinkSpec) -> Result<(Link, Held
         }
     };
     link.reconfigure(&spec.config).map_err(ApplyError::Config)?;
-    Ok((link, Held { spec: spec.clone(), http, socket, shared: Arc::default() }))
+    Ok((link, Held { spec: spec.clone(), http, socket, dns, tls, shared: Arc::default() }))
 }
 
 /// Offers the same token every time.

@@ -1,10 +1,12 @@
 //! The cycle, again and again.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use mainstay::clock;
-use mainstay::event::{HealthEvent, HealthWhat, Kind};
+use mainstay::event::{AnswerEvent, HealthEvent, HealthWhat, Kind};
+use mainstay::monitor::Collector;
 use mainstay::monitor::engine::engine::{Happening, Reading, Value};
 use mainstay::monitor::engine::rules::Signal;
 use mainstay::monitor::system::LagMeter;
@@ -15,13 +17,22 @@ use crate::notify::Notifier;
 use crate::session::unix_ms;
 use crate::state::Shared;
 
+/// How many days there are until then; below 0 when it is past.
+pub(crate) fn days_until(then: SystemTime) -> f64 {
+    const DAY: f64 = 86_400.0;
+    match then.duration_since(SystemTime::now()) {
+        Ok(left) => left.as_secs_f64() / DAY,
+        Err(past) => -(past.duration().as_secs_f64() / DAY),
+    }
+}
+
 /// Watches until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let lag = LagMeter::start();
     // What went on firing over the restart.
     tell(&shared, &[]);
     loop {
-        sleep(shared.monitor.interval()).await;
+        tokio::join!(sleep(shared.monitor.interval()), shared.monitor.look_around());
         let told = shared.monitor.cycle(&shared, &lag);
         tell(&shared, &told);
         shared.notifier.evaluated();
@@ -73,6 +84,14 @@ impl Monitor {
         for (link, held) in shared.engine.links() {
             let (view, stats) = (link.view(), link.stats());
             inner.collector.link(now, link.name(), (&view, &stats), held.spec.required, &mut found);
+            if let Some(expiry) = held.certificate_expiry() {
+                Collector::certificate(link.name(), days_until(expiry), &mut found);
+            }
+            if let Some(records) = held.new_answer() {
+                let link = link.name().clone();
+                let answer = AnswerEvent { link, records };
+                shared.engine.events().send(|| Kind::Answer(answer));
+            }
         }
         for gate in shared.engine.gates() {
             inner.collector.gate(now, &gate.view(), &mut found);
@@ -99,7 +118,10 @@ impl Monitor {
             found.findings.readings.push(Reading::new(Signal::SystemLoad, Value::Gauge(load)));
         }
         (found.findings.sample, found.findings.system) = (sample, system);
-        found.findings.readings.extend(self.sources.read());
+        let readings = &mut found.findings.readings;
+        readings.extend(self.sources.read());
+        readings.extend(shared.pushes.readings());
+        readings.extend(self.connectivity.reading(&inner.spec.connectivity));
         let stamp = Timestamp::from_millisecond(i64::try_from(at).unwrap_or(i64::MAX));
         let on = maintenance::now_on(&inner.spec.maintenance, stamp.unwrap_or_default());
         inner.board.engine_mut().set_maintenance(on);

@@ -14,7 +14,9 @@ use crate::running::config_in;
 
 type Defaults = BTreeMap<String, String>;
 
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
+    "push.",
+    "connectivity.",
     "receiver.",
     "watchdog.",
     "webhook.",
@@ -54,10 +56,13 @@ fn enter_sections(code: &mut Defaults) {
     let text = "[auth.jwt]\nsecret_env = \"JWT\"\n\
                 [[webhook]]\nname = \"a\"\nurl = \"http://127.0.0.1\"\nsecret_env = \"HOOK\"\n\
                 [[receiver]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1\"\n\
-                secret_env = \"HOOK\"\n[watchdog]\nurl = \"http://127.0.0.1\"\n";
+                secret_env = \"HOOK\"\n[watchdog]\nurl = \"http://127.0.0.1\"\n\
+                [[push]]\nname = \"a\"\nevery = \"1h\"\ntoken_env = \"JWT\"\n";
     let config = config_in(text, &environment);
     let (hook, receiver) = (&config.webhooks[0], &config.receivers[0]);
     let severity = serde_json::to_value(receiver.route.min_severity).unwrap();
+    let connectivity = &config.monitor.connectivity;
+    assert!(connectivity.targets.is_empty());
     let watchdog = config.watchdog.as_ref().unwrap();
     let leeway = Duration::from_secs(config.auth.jwt.leeway_secs);
     for (path, value) in [
@@ -69,6 +74,9 @@ fn enter_sections(code: &mut Defaults) {
         ("receiver.resolved", receiver.route.resolved.to_string()),
         ("receiver.timeout", duration::text(receiver.timeout)),
         ("receiver.give_up_after", duration::text(receiver.give_up_after)),
+        ("push.grace", duration::text(config.pushes[0].grace)),
+        ("connectivity.targets", "none".into()),
+        ("connectivity.timeout", duration::text(connectivity.timeout)),
         ("watchdog.interval", duration::text(watchdog.interval)),
         ("auth.anonymous_clients", config.auth.anonymous_clients.to_string()),
         ("auth.jwt.leeway", duration::text(leeway)),

@@ -15,7 +15,11 @@ mod notices;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod product;
+#[cfg(test)]
+mod pushes;
 #[cfg(test)]
 mod running;
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(crate) fn watching(port: u16, more: &str) -> String {
 
 impl Running {
     /// The body of an answer as JSON.
-    async fn json(&self, line: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn json(&self, line: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self
             .ask(&format!(
@@ -86,7 +86,7 @@ impl Running {
         (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}")))
     }
 
-    async fn see(&self, path: &str) -> Value {
+    pub(crate) async fn see(&self, path: &str) -> Value {
         let (status, body) = self.json(&format!("GET {path}"), &Value::Null).await;
         assert_eq!(status, 200, "{path}: {body}");
         body

@@ -300,18 +300,24 @@ async fn timed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::TcpTransport;
+    use crate::link::{DnsConfig, DnsTransport, TcpTransport};
     use mainstay_core::link::{Link as Machine, LinkConfig};
+
+    /// What a link over `transport` holds beside it.
+    fn held<T: Transport>(transport: T) -> usize {
+        let machine = Machine::new(&LinkConfig::default()).unwrap();
+        let desk = Arc::new(Desk::new("a".into(), "b".into(), machine, None));
+        let task = Task::new(desk, Arc::new(transport)).run();
+        // Counts of the two allocations, the handle's own, and tokio's task header.
+        let around = 2 * 16 + 16 + 128;
+        size_of::<Desk>() + size_of_val(&task) + around
+    }
 
     #[test]
     fn a_link_holds_at_most_a_kilobyte_beside_its_transport() {
-        let machine = Machine::new(&LinkConfig::default()).unwrap();
-        let desk = Arc::new(Desk::new("a".into(), "b".into(), machine, None));
-        let transport = Arc::new(TcpTransport::new("127.0.0.1:1"));
-        let task = Task::new(desk, transport).run();
-        // Counts of the two allocations, the handle's own, and tokio's task header.
-        let around = 2 * 16 + 16 + 128;
-        let held = size_of::<Desk>() + size_of_val(&task) + around;
-        assert!(held <= 1024, "{} + {} + {around}", size_of::<Desk>(), size_of_val(&task));
+        let tcp = held(TcpTransport::new("127.0.0.1:1"));
+        assert!(tcp <= 1024, "{tcp}");
+        let dns = held(DnsTransport::new(DnsConfig::new("example.org")).unwrap());
+        assert!(dns <= 1024, "{dns}");
     }
 }

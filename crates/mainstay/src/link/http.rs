@@ -1,4 +1,8 @@
+mod check;
+mod grpc;
 mod places;
+mod steps;
+mod template;
 
 use std::fmt;
 use std::future::Future;
@@ -7,18 +11,23 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use ::http::Extensions;
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use mainstay_core::config::{ConfigError, duration_from};
 use mainstay_core::link::{EndpointView, EndpointsConfig};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 
 use crate::clock;
 use crate::http::{is_tls, retry_after};
 
+use super::certificate::Expiry;
 use super::pool::{CountLayer, PoolStats, Tally};
 use super::transport::{DialError, Transport};
+use check::Steps;
+pub use check::{HttpCheck, HttpProbe, HttpStep};
 use places::Places;
 
 /// A source of bearer tokens, asked before each request. Its token is never shown.
@@ -55,7 +64,8 @@ impl fmt::Debug for Bearer {
 /// What an [`HttpTransport`] is made of.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where the service is. Only scheme, host and port count for the health check.
+    /// Where the service is. Only scheme, host and port count for the health check. `grpc` and
+    /// `grpcs` are taken as `http` and `https`, asked by [`HttpProbe::Grpc`].
     pub url: String,
     /// Where the same service is, too: up to 63 further addresses, which are given the same bearer
     /// token. Default none.
@@ -64,8 +74,12 @@ pub struct HttpConfig {
     pub endpoints: EndpointsConfig,
     /// Path of the health check on that origin. Default `/health` (seed 000).
     pub health_path: String,
+    /// What else than a `GET` of that path tells that the peer is well. Default nothing.
+    pub probe: HttpProbe,
     /// Who gives the bearer token. Default nobody.
     pub bearer: Option<Bearer>,
+    /// Certificates to trust in place of the platform's, as PEM. Default the platform's.
+    pub roots: Option<String>,
     /// Longest time to make a connection. Default 5 s.
     pub connect_timeout: Duration,
     /// Longest time of a whole request, of the application's as well. Default 30 s; dials and
@@ -88,12 +102,17 @@ impl HttpConfig {
     /// The defaults, for the service at `url`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
+        let url = url.into();
+        let is_grpc = url.starts_with("grpc:") || url.starts_with("grpcs:");
+        let whole = HttpProbe::Grpc { service: String::new() };
         Self {
-            url: url.into(),
+            probe: if is_grpc { whole } else { HttpProbe::Path },
+            url,
             more_urls: Vec::new(),
             endpoints: EndpointsConfig::default(),
             health_path: "/health".into(),
             bearer: None,
+            roots: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             pool_idle: Duration::from_secs(55),
@@ -106,7 +125,8 @@ impl HttpConfig {
 
 /// An HTTP service, reached through one pool of connections. A clone reaches the same one.
 ///
-/// It is up when `GET` of its health path answers 2xx. Refusals of the credentials (401, 403) and
+/// It is up when `GET` of its health path answers 2xx, or when what [`HttpProbe`] says instead goes
+/// well. Refusals of the credentials (401, 403) and
 /// 501 are for good; all else may pass, a 404 too, which gateways give while a service is away.
 ///
 /// ```no_run
@@ -131,8 +151,11 @@ pub struct HttpTransport {
 struct Shared {
     config: HttpConfig,
     places: Places,
+    /// Of a check with steps.
+    steps: Option<Steps>,
     client: Mutex<Option<Client>>,
     tally: Arc<Tally>,
+    expiry: Expiry,
     timeouts: AtomicU32,
 }
 
@@ -141,19 +164,33 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when an address is no `http` or `https` one or occurs twice, or a number makes
-    /// no sense.
+    /// [`ConfigError`] when an address is no `http` or `https` one or occurs twice, or a number or a
+    /// step makes no sense.
     pub fn new(config: HttpConfig) -> Result<Self, ConfigError> {
         let places = Places::new(&config)?;
         let least = Duration::from_millis(1);
         duration_from("connect_timeout", config.connect_timeout, least)?;
         duration_from("timeout", config.timeout, least)?;
         duration_from("pool_idle", config.pool_idle, Duration::ZERO)?;
+        if let Some(pem) = &config.roots
+            && !Certificate::from_pem_bundle(pem.as_bytes()).is_ok_and(|all| !all.is_empty())
+        {
+            let allowed = "one certificate or more as PEM";
+            return Err(ConfigError::new("roots", "what was given", allowed));
+        }
+        let steps = match &config.probe {
+            HttpProbe::Check(check) => {
+                Some(Steps::new(check).map_err(|error| error.within("probe"))?)
+            }
+            HttpProbe::Path | HttpProbe::Grpc { .. } => None,
+        };
         let shared = Shared {
             config,
             places,
+            steps,
             client: Mutex::new(None),
             tally: Arc::default(),
+            expiry: Expiry::default(),
             timeouts: AtomicU32::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -196,6 +233,18 @@ impl HttpTransport {
         self.shared.tally.read()
     }
 
+    /// When the certificate that the last answer came under ends to be valid; none before the first
+    /// answer, and without TLS. A peer's new certificate is seen with the next connection.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<SystemTime> {
+        self.shared.expiry.get()
+    }
+
+    fn note(&self, extensions: &Extensions) {
+        let info = extensions.get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        info.into_iter().for_each(|certificate| self.shared.expiry.note(certificate));
+    }
+
     /// Drops the pool: the next call makes a new connection.
     pub fn replace_client(&self) {
         if self.slot().take().is_some() {
@@ -213,17 +262,54 @@ impl HttpTransport {
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
             .pool_idle_timeout(config.pool_idle)
+            .tls_info(true)
             .connector_layer(CountLayer(self.shared.tally.clone()));
         let builder = if config.system_proxy { builder } else { builder.no_proxy() };
+        let builder = match config.probe {
+            HttpProbe::Grpc { .. } => builder.http2_prior_knowledge(),
+            HttpProbe::Path | HttpProbe::Check(_) => builder,
+        };
+        let builder = match &config.roots {
+            Some(pem) => builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?),
+            None => builder,
+        };
         builder.build()
     }
 
-    /// Asks the endpoint at `index` once. Inside is what came of it; `Elapsed` when the client waited in vain for an answer.
-    async fn ask(&self, index: usize) -> Result<Result<(), DialError>, Elapsed> {
-        let request = match self.request(index).await {
-            Ok(request) => request,
+    /// Asks the endpoint at `index` once. Inside is what came of it; `Elapsed` when the client waited
+    /// in vain for an answer. `at` is told which step it is at. What few links need is boxed, so that
+    /// the others do not carry it.
+    async fn ask(&self, index: usize, at: &AtomicU32) -> Result<Result<(), DialError>, Elapsed> {
+        match (&self.shared.config.probe, &self.shared.steps) {
+            (HttpProbe::Grpc { service }, _) => Box::pin(self.ask_grpc(index, service)).await,
+            (HttpProbe::Check(_), Some(steps)) => Box::pin(self.ask_steps(index, steps, at)).await,
+            (HttpProbe::Check(_) | HttpProbe::Path, _) => self.ask_path(index).await,
+        }
+    }
+
+    async fn ask_path(&self, index: usize) -> Result<Result<(), DialError>, Elapsed> {
+        let request = async {
+            let request = self.client()?.get(self.shared.places.health(index).clone());
+            self.with_bearer(request).await
+        };
+        let answer = match request.await {
+            Ok(request) => self.exchange(request).await?,
             Err(error) => return Ok(Err(error)),
         };
+        Ok(answer.and_then(|Answer { status, headers, .. }| {
+            let outcome = outcome(status, &headers);
+            if outcome == Outcome::Success {
+                return Ok(());
+            }
+            Err(DialError::new(outcome, format!("the peer answered {status}")))
+        }))
+    }
+
+    /// Sends the request and reads its answer, up to `body_max`.
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Result<Answer, DialError>, Elapsed> {
         self.shared.tally.requests.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay::new(&self.shared.tally.in_flight);
         let mut response = match request.send().await {
@@ -231,25 +317,42 @@ impl HttpTransport {
             Err(error) if error.is_timeout() && !error.is_connect() => return Err(Elapsed),
             Err(error) => return Ok(Err(failed(error.without_url()))),
         };
-        let status = response.status();
+        self.note(response.extensions());
+        let mut answer = Answer {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: Vec::new(),
+            whole: true,
+        };
+        let limit = self.shared.config.body_max;
+        let keep = self.shared.steps.is_some();
         let mut read = 0;
         // A body that breaks off changes nothing about the status.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            read += chunk.len();
-            if read > self.shared.config.body_max {
-                break;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    if keep {
+                        let room = limit.saturating_sub(answer.body.len()).min(chunk.len());
+                        answer.body.extend_from_slice(&chunk[..room]);
+                    }
+                    read += chunk.len();
+                    if read > limit {
+                        answer.whole = false;
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    answer.whole = false;
+                    break;
+                }
             }
         }
         drop(under_way);
-        let outcome = outcome(status, response.headers());
-        if outcome == Outcome::Success {
-            return Ok(Ok(()));
-        }
-        Ok(Err(DialError::new(outcome, format!("the peer answered {status}"))))
+        Ok(Ok(answer))
     }
 
-    async fn request(&self, index: usize) -> Result<RequestBuilder, DialError> {
-        let mut request = self.client()?.get(self.shared.places.health(index).clone());
+    async fn with_bearer(&self, mut request: RequestBuilder) -> Result<RequestBuilder, DialError> {
         if let Some(bearer) = &self.shared.config.bearer
             && let Some(token) = (bearer.0)().await
         {
@@ -270,7 +373,8 @@ impl HttpTransport {
         // A little earlier than the link's own deadline, to know that it was a timeout.
         let at = clock::to_tokio(deadline);
         let early = at.checked_sub(Duration::from_millis(2)).unwrap_or(at);
-        let ended = tokio::time::timeout_at(early, self.ask(index)).await;
+        let step = AtomicU32::new(0);
+        let ended = tokio::time::timeout_at(early, self.ask(index, &step)).await;
         let result = if let Ok(Ok(result)) = ended {
             self.shared.timeouts.store(0, Ordering::Relaxed);
             result
@@ -281,19 +385,28 @@ impl HttpTransport {
                 self.shared.timeouts.store(0, Ordering::Relaxed);
                 self.replace_client();
             }
-            Err(late())
+            Err(self.late(&step))
         };
         self.shared.places.record(index, begun, result)
     }
-}
 
-fn late() -> DialError {
-    DialError::new(Outcome::TRANSIENT, "no answer in time")
+    /// No answer came in time, of the step it is at.
+    fn late(&self, step: &AtomicU32) -> DialError {
+        const WHAT: &str = "no answer in time";
+        let index = step.load(Ordering::Relaxed) as usize;
+        let place = self.shared.steps.as_ref().and_then(|steps| steps.place(index));
+        let what = place.map_or_else(|| WHAT.to_owned(), |place| format!("{place}: {WHAT}"));
+        DialError::new(Outcome::TRANSIENT, what)
+    }
 }
 
 impl Transport for HttpTransport {
     fn target(&self) -> String {
-        self.shared.places.base(0).origin().ascii_serialization()
+        let origin = self.shared.places.base(0).origin().ascii_serialization();
+        match &self.shared.config.probe {
+            HttpProbe::Grpc { .. } => origin.replacen("http", "grpc", 1),
+            HttpProbe::Path | HttpProbe::Check(_) => origin,
+        }
     }
 
     async fn dial(&self, deadline: Instant) -> Result<(), DialError> {
@@ -310,8 +423,10 @@ impl Transport for HttpTransport {
         loop {
             let index = self.shared.places.question().await;
             let (begun, patience) = (clock::now(), self.shared.places.patience());
-            let ended = tokio::time::timeout(patience, self.ask(index)).await;
-            let result = ended.unwrap_or(Err(Elapsed)).unwrap_or_else(|Elapsed| Err(late()));
+            let step = AtomicU32::new(0);
+            let ended = tokio::time::timeout(patience, self.ask(index, &step)).await;
+            let result = ended.unwrap_or(Err(Elapsed));
+            let result = result.unwrap_or_else(|Elapsed| Err(self.late(&step)));
             self.shared.places.answered(index, begun, &result);
         }
     }
@@ -321,6 +436,16 @@ impl Transport for HttpTransport {
     }
 
     fn abandon(&self) {}
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// As far as it was kept.
+    body: Vec<u8>,
+    /// Whether that is all of it.
+    whole: bool,
 }
 
 /// No answer came in the client's own time for a request.
@@ -356,6 +481,12 @@ fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     }
 }
 
+/// The same where another status was expected: a good one may be the expected one the next time.
+fn unexpected(status: StatusCode, headers: &HeaderMap) -> Outcome {
+    let outcome = outcome(status, headers);
+    if outcome == Outcome::Success { Outcome::TRANSIENT } else { outcome }
+}
+
 fn failed(error: reqwest::Error) -> DialError {
     let refused = error.is_builder() || is_tls(&error);
     let outcome = if refused { Outcome::Permanent } else { Outcome::TRANSIENT };
@@ -364,72 +495,4 @@ fn failed(error: reqwest::Error) -> DialError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ::http::header::RETRY_AFTER;
-
-    #[test]
-    fn answers_are_read_as_they_are_meant() {
-        let headers = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            headers
-        };
-        let hint = Some(Duration::from_secs(7));
-        let cases = [
-            (204, Outcome::Success),
-            (301, Outcome::Transient { hint }),
-            (401, Outcome::Refused),
-            (404, Outcome::Transient { hint }),
-            (429, Outcome::Throttled { hint }),
-            (500, Outcome::Transient { hint }),
-            (501, Outcome::Permanent),
-            (503, Outcome::Throttled { hint }),
-        ];
-        for (status, wanted) in cases {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(outcome(status, &headers("7")), wanted, "{status}");
-        }
-        assert_eq!(outcome(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), Outcome::TRANSIENT);
-    }
-
-    #[test]
-    fn the_health_check_is_on_the_origin() {
-        let http = HttpTransport::new(HttpConfig::new("https://id.chitty.cc/v1?a=b")).unwrap();
-        assert_eq!(http.shared.places.health(0).as_str(), "https://id.chitty.cc/health");
-        assert_eq!(http.target(), "https://id.chitty.cc");
-        let mut deep = HttpConfig::new("https://id.chitty.cc/v1?a=b");
-        deep.health_path = "/ready?deep=1".into();
-        let http = HttpTransport::new(deep).unwrap();
-        assert_eq!(http.shared.places.health(0).as_str(), "https://id.chitty.cc/ready?deep=1");
-    }
-
-    #[test]
-    fn secrets_are_neither_taken_in_an_address_nor_shown() {
-        let error = HttpTransport::new(HttpConfig::new("https://me:hush@host")).unwrap_err();
-        assert!(!error.to_string().contains("hush"));
-        assert!(!format!("{:?}", Bearer::fixed("hush")).contains("hush"));
-        assert!(HttpTransport::new(HttpConfig::new("ftp://host")).is_err());
-    }
-
-    #[test]
-    fn further_addresses_are_checked_as_the_first_is() {
-        let with = |more: &[&str]| {
-            let more_urls = more.iter().map(|&url| url.to_owned()).collect();
-            HttpTransport::new(HttpConfig { more_urls, ..HttpConfig::new("https://a/v1") })
-        };
-        let many: Vec<String> = (0..64).map(|n| format!("https://b{n}")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        for bad in [&["ftp://b"][..], &["https://me:hush@b"], &["https://a/v1"], &many] {
-            let error = with(bad).unwrap_err();
-            assert_eq!(error.field, "more_urls");
-            assert!(!error.to_string().contains("hush"));
-        }
-        let http = with(&many[..63]).unwrap();
-        assert_eq!(http.endpoints().len(), 64);
-        assert_eq!((http.base().as_str(), &*http.target()), ("https://a/v1", "https://a"));
-        let endpoints = EndpointsConfig { eject_after: 0, ..EndpointsConfig::default() };
-        let config = HttpConfig { endpoints, ..HttpConfig::new("https://a") };
-        assert_eq!(HttpTransport::new(config).unwrap_err().field, "endpoints.eject_after");
-    }
-}
+mod tests;

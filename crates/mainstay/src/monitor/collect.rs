@@ -123,6 +123,13 @@ impl Collector {
         into.cells.push((format!("link:{name}"), cell));
     }
 
+    /// Takes how many days the certificate that a link's peer shows is still valid; below 0 when it is
+    /// not any more.
+    pub fn certificate(name: &str, days: f64, into: &mut Collected) {
+        let reading = Reading::of(Signal::LinkCertificate, name, Value::Gauge(days));
+        into.findings.readings.push(reading);
+    }
+
     /// Takes what a gate says.
     pub fn gate(&mut self, now: Instant, view: &GateView, into: &mut Collected) {
         let cycle = self.cycle;

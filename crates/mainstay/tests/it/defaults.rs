@@ -9,7 +9,7 @@ use mainstay::link::websocket::{
     HandshakeConfig, IncomingConfig, OutboxConfig, RequestsConfig, Slow, WebSocketConfig,
 };
 use mainstay::link::{
-    Alpn, EndpointsConfig, HttpConfig, LinkConfig, Roots, StreamConfig, TlsConfig,
+    Alpn, EndpointsConfig, HttpConfig, HttpProbe, LinkConfig, Roots, StreamConfig, TlsConfig,
 };
 use serde_json::Value;
 
@@ -43,7 +43,9 @@ fn the_page_says_how_an_http_transport_starts() {
         more_urls,
         endpoints,
         health_path,
+        probe,
         bearer,
+        roots,
         connect_timeout,
         timeout,
         pool_idle,
@@ -51,12 +53,15 @@ fn the_page_says_how_an_http_transport_starts() {
         replace_after,
         system_proxy,
     } = HttpConfig::new("http://peer");
-    assert!(bearer.is_none() && more_urls.is_empty());
+    assert!(bearer.is_none() && more_urls.is_empty() && roots.is_none());
+    assert_eq!(probe, HttpProbe::Path);
     assert_eq!(endpoints, EndpointsConfig::default(), "whose rows are the core's");
     let time = |time: Duration| duration::text(time);
     let code = [
         ("more_urls", "none".to_owned()),
         ("health_path", health_path),
+        ("probe", "path".to_owned()),
+        ("roots", "platform".to_owned()),
         ("connect_timeout", time(connect_timeout)),
         ("timeout", time(timeout)),
         ("pool_idle", time(pool_idle)),

@@ -1,7 +1,14 @@
 //! Links over real sockets on loopback, and over a scripted transport in paused time.
 
+#[cfg(all(feature = "http", feature = "websocket"))]
+mod certificates;
+mod dns;
+#[cfg(feature = "http")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_check;
 #[cfg(feature = "http")]
 mod http_endpoints;
 mod manager;

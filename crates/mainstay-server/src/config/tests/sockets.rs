@@ -49,7 +49,9 @@ impl Drop for Folder {
 fn socket(config: &Config) -> &SocketSpec {
     match &config.links[0].target {
         Target::WebSocket(spec) => spec,
-        other @ (Target::Http { .. } | Target::Tcp { .. }) => panic!("{other:?}"),
+        other @ (Target::Http { .. } | Target::Tcp { .. } | Target::Tls(_) | Target::Dns(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 

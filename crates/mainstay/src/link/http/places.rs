@@ -70,6 +70,11 @@ impl Places {
         &self.all[index].health
     }
 
+    /// Another path of the place at `index`.
+    pub(super) fn at(&self, index: usize, path: &str) -> Url {
+        self.all[index].at(path)
+    }
+
     pub(super) fn views(&self, now: Instant) -> Vec<(Url, EndpointView)> {
         let book = self.book();
         let view = |(index, place): (usize, &Place)| {
@@ -188,20 +193,30 @@ impl Place {
         let allowed = "an absolute http or https address without credentials";
         // The address is not shown: somebody may have put a secret into it.
         let bad = || ConfigError::new(field, "what was given", allowed);
-        let base = Url::parse(base).map_err(|_| bad())?;
+        let base = match base.strip_prefix("grpc") {
+            Some(rest) => Url::parse(&format!("http{rest}")),
+            None => Url::parse(base),
+        };
+        let base = base.map_err(|_| bad())?;
         let plain = base.username().is_empty() && base.password().is_none();
         if !matches!(base.scheme(), "http" | "https") || !plain {
             return Err(bad());
         }
-        let mut health = base.clone();
-        let (path, query) = match health_path.split_once('?') {
+        let mut place = Self { health: base.clone(), base };
+        place.health = place.at(health_path);
+        Ok(place)
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
-            None => (health_path, None),
+            None => (path, None),
         };
-        health.set_path(path);
-        health.set_query(query);
-        health.set_fragment(None);
-        Ok(Self { base, health })
+        url.set_path(path);
+        url.set_query(query);
+        url.set_fragment(None);
+        url
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -218,6 +218,13 @@ impl WebSocket {
     #[must_use]
     pub fn stats(&self) -> SocketStats {
         self.line.stats()
+    }
+
+    /// When the certificate of the last handshake ends to be valid; none before the first, and without
+    /// TLS.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<SystemTime> {
+        self.targets.expiry.get()
     }
 
     /// Takes no more messages, sends what it has, closes in good order and ends. What could not be

@@ -183,7 +183,11 @@ impl WebSocketTransport {
         } else {
             None
         };
-        self.dialer.connect(&address.authority, tls).await
+        let stream = self.dialer.connect(&address.authority, tls).await?;
+        if let Some(certificate) = stream.certificate() {
+            self.targets.expiry.note(certificate);
+        }
+        Ok(stream)
     }
 
     fn tls_failed(&self, address: &Address, source: std::io::Error) -> Refused {

@@ -12,6 +12,7 @@ use super::address::Address;
 use super::config::{Rules, WebSocketConfig};
 use crate::clock;
 use crate::gate::{Gate, Permit};
+use crate::link::certificate::Expiry;
 use crate::link::stream::Tls;
 use crate::link::transport::DialError;
 
@@ -21,6 +22,8 @@ pub(super) struct Targets {
     /// None when there is only one.
     endpoints: Option<Box<Mutex<Endpoints>>>,
     tls: OnceLock<Box<Tls>>,
+    /// Until when the certificate of the last handshake is valid.
+    pub(super) expiry: Expiry,
 }
 
 /// An endpoint that is being dialled.
@@ -57,7 +60,7 @@ impl Targets {
         let several = Endpoints::new(all.len(), &config.endpoints, clock::draw())
             .map_err(|error| error.within("endpoints"))?;
         let endpoints = (all.len() > 1).then(|| Box::new(Mutex::new(several)));
-        Ok(Self { all, endpoints, tls: OnceLock::new() })
+        Ok(Self { all, endpoints, tls: OnceLock::new(), expiry: Expiry::default() })
     }
 
     /// Whether any of them speaks TLS.

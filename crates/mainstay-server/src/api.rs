@@ -31,7 +31,8 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler as _;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value};
@@ -463,10 +464,10 @@ fn streams() -> Routes {
         )
 }
 
-async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
-    metrics::sessions(&mut page, &shared.hub);
-    metrics::monitor(&mut page, &shared.monitor);
-    metrics::notifications(&mut page, &shared.notifier);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
+async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {
+    // Proxies add lines instead of words.
+    let accept: Vec<&str> =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = metrics::Format::accepted(Some(&accept.join(",")));
+    ([(CONTENT_TYPE, format.content_type()), (VARY, "Accept")], metrics::page(format, &shared))
 }

@@ -23,6 +23,7 @@ mod routes;
 mod sessions;
 mod settings;
 pub(crate) mod time;
+mod traced;
 mod webhooks;
 mod words;
 
@@ -79,12 +80,13 @@ pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
             }
         }
     };
-    router.fallback(pages).method_not_allowed_fallback(wrong.layer(guarded))
+    let router = router.fallback(pages).method_not_allowed_fallback(wrong.layer(guarded));
+    router.layer(from_fn(traced::traced))
 }
 
 /// The same for an application that answers everything else.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
-    build(shared).0
+    build(shared).0.layer(from_fn(traced::traced))
 }
 
 /// All routes, and a line for each.

@@ -28,6 +28,12 @@ const TOOLS: &[Tool] = &[
     Tool { program: "node", packages: &["nodejs"], why: "the WebSocket tests talk to `ws`" },
     Tool { program: "npm", packages: &["npm"], why: "it installs `ws`, and builds the dashboard" },
     Tool {
+        program: "prometheus",
+        packages: &["prometheus"],
+        why: "rules, and what the metrics page says, are judged by the real one",
+    },
+    Tool { program: "promtool", packages: &["prometheus"], why: "it tests rules" },
+    Tool {
         program: "python3",
         packages: &["python3"],
         why: "the WebSocket tests talk to `websockets`",

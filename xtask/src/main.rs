@@ -4,6 +4,7 @@
 
 mod autobahn;
 mod dashboard;
+mod exports;
 mod flaky;
 mod install;
 mod kills;
@@ -24,6 +25,7 @@ usage: cargo xtask <command> [options]
   test                   every check of this repository, cheap ones first (`ci` is the same)
   tidy                   the rules that no compiler checks: arrows, sizes, names, promises
   dashboard              builds the dashboard, compares, and looks at it in a real browser
+  exports                rules, Grafana's dashboard and /metrics, with a real Prometheus
   bench [--write] [part] cost beside peers and bounds, in one run; part is a section's name
   conformance [--write] [--ours]
                          which promises hold for us and for the libraries beside us
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         "test" | "ci" => no_more(&arguments).and_then(|()| suite::all(&root)),
         "dashboard" if wants_help => say(dashboard::HELP),
         "dashboard" => no_more(&arguments).and_then(|()| dashboard::check(&root)),
+        "exports" if wants_help => say(exports::HELP),
+        "exports" => no_more(&arguments).and_then(|()| exports::check(&root)),
         "tidy" => no_more(&arguments).and_then(|()| tidy::run(&root)),
         "bench" => peers::bench(&root, &arguments),
         "conformance" => peers::conformance(&root, &arguments),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::step::{Steps, cargo, run, succeeds, target_dir};
-use crate::{Failure, dashboard, install, peers, servers, tidy};
+use crate::{Failure, dashboard, exports, install, peers, servers, tidy};
 
 pub(crate) const HELP: &str = "\
 Runs every check of this repository and stops at the first that fails.
@@ -16,7 +16,7 @@ exit code: 0 all passed, 1 a check failed, 3 something is missing on this machin
 ";
 
 pub(crate) fn all(root: &Path) -> Result<(), Failure> {
-    let mut steps = Steps::new(root, 13);
+    let mut steps = Steps::new(root, 14);
     steps.step("what the machine must have", install::missing)?;
     steps.step("format", |root| run(&mut cargo(root, &["fmt", "--all", "--check"])))?;
     steps.step("tidy", tidy::run)?;
@@ -26,6 +26,7 @@ pub(crate) fn all(root: &Path) -> Result<(), Failure> {
     })?;
     steps.step("tests", |root| tests(root, &["--workspace", "--all-features"]))?;
     steps.step("dashboard", dashboard::check)?;
+    steps.step("exports to Prometheus and Grafana", exports::check)?;
     steps.step("documentation tests", |root| {
         run(&mut cargo(root, &["test", "--doc", "--workspace", "--all-features", "--locked"]))
     })?;

@@ -23,3 +23,4 @@ pub mod policy;
 pub mod session;
 mod sync;
 pub mod time;
+pub mod trace;

@@ -24,6 +24,7 @@ mod routes;
 mod sessions;
 mod settings;
 pub(crate) mod time;
+mod traced;
 mod webhooks;
 mod words;
 
@@ -32,7 +33,8 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler as _;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value};
@@ -79,12 +81,13 @@ pub(crate) fn router(shared: Arc<Shared>, product: Option<Router>) -> Router {
             }
         }
     };
-    router.fallback(pages).method_not_allowed_fallback(wrong.layer(guarded))
+    let router = router.fallback(pages).method_not_allowed_fallback(wrong.layer(guarded));
+    router.layer(from_fn(traced::traced))
 }
 
 /// The same for an application that answers everything else.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
-    build(shared).0
+    build(shared).0.layer(from_fn(traced::traced))
 }
 
 /// All routes, and a line for each.
@@ -483,10 +486,10 @@ fn streams() -> Routes {
         )
 }
 
-async fn page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let mut page = metrics::page(&shared.prometheus.0, &shared.engine.links());
-    metrics::sessions(&mut page, &shared.hub);
-    metrics::monitor(&mut page, &shared.monitor);
-    metrics::notifications(&mut page, &shared.notifier);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
+async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {
+    // Proxies add lines instead of words.
+    let accept: Vec<&str> =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = metrics::Format::accepted(Some(&accept.join(",")));
+    ([(CONTENT_TYPE, format.content_type()), (VARY, "Accept")], metrics::page(format, &shared))
 }

@@ -216,13 +216,13 @@ pub(crate) async fn build(
     handler: Arc<dyn Handler>,
     standalone: Option<Arc<Standalone>>,
 ) -> Result<Arc<Shared>, StartError> {
-    let prometheus = metrics::recorder().map_err(StartError::Metrics)?;
+    let recorder = metrics::recorder().map_err(StartError::Metrics)?;
     let engine = Arc::new(Engine::new(Events::new()).map_err(StartError::Config)?);
     engine.apply(config).await.map_err(StartError::Apply)?;
     let auth = Arc::new(ArcSwap::from_pointee(auth(config)));
     let opened = hub(config, auth.clone(), handler).await;
     let lasting = opened.map_err(StartError::Sessions)?;
-    let shared = Shared::new(engine, config, auth, lasting, standalone, prometheus);
+    let shared = Shared::new(engine, config, auth, lasting, standalone, recorder);
     Ok(Arc::new(shared))
 }
 
@@ -262,6 +262,19 @@ impl Handle {
     ///
     /// [`ApplyError`]; what was changed before it stays changed.
     pub async fn reload(&self, config: &Config) -> Result<Applied, ApplyError> {
+        let applied = self.put_in_force(config).await;
+        self.shared.reloaded(applied.is_ok());
+        applied
+    }
+
+    /// Says that a configuration was to be put in force and makes no sense, for the metrics
+    /// (`mainstay_config_last_reload_successful`). [`reload`](Self::reload) says so by itself when it
+    /// fails.
+    pub fn reload_failed(&self) {
+        self.shared.reloaded(false);
+    }
+
+    async fn put_in_force(&self, config: &Config) -> Result<Applied, ApplyError> {
         if *self.shared.stopping.borrow() {
             return Err(ApplyError::Stopping);
         }

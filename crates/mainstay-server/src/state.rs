@@ -1,11 +1,11 @@
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mainstay::operations::Operations;
 use mainstay::rates::Rates;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit::Audit;
@@ -13,6 +13,7 @@ use crate::auth::Auth;
 use crate::config::{ApiConfig, Config, Reported};
 use crate::engine::Engine;
 use crate::live::Live;
+use crate::metrics::Recorder;
 use crate::monitor::Monitor;
 use crate::notify::Notifier;
 use crate::push::Pushes;
@@ -66,7 +67,10 @@ pub(crate) struct Shared {
     pub(crate) settings: ArcSwap<Vec<Reported>>,
     /// Whether everybody may see which links hold.
     pub(crate) status_page: StatusPage,
-    pub(crate) prometheus: Prometheus,
+    /// What the libraries record.
+    pub(crate) recorder: Arc<Recorder>,
+    /// Whether the configuration that was read last is in force.
+    pub(crate) last_reload_good: AtomicBool,
     applied: Mutex<SystemTime>,
 }
 
@@ -95,15 +99,6 @@ impl Limits {
     }
 }
 
-/// The page of metrics.
-pub(crate) struct Prometheus(pub(crate) PrometheusHandle);
-
-impl std::fmt::Debug for Prometheus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prometheus").finish_non_exhaustive()
-    }
-}
-
 /// What goes on where it was when the server is started again.
 #[derive(Debug)]
 pub(crate) struct Lasting {
@@ -120,7 +115,7 @@ impl Shared {
         auth: Arc<ArcSwap<Auth>>,
         Lasting { hub, audit, monitor, pushes }: Lasting,
         standalone: Option<Arc<Standalone>>,
-        prometheus: PrometheusHandle,
+        recorder: Arc<Recorder>,
     ) -> Self {
         let (store, writer) = hub.keeps();
         let unauthenticated = hub.limits().unauthenticated_max;
@@ -151,7 +146,8 @@ impl Shared {
             live: Live::default(),
             settings: ArcSwap::from_pointee(config.report()),
             status_page: StatusPage::new(config.server.status_page),
-            prometheus: Prometheus(prometheus),
+            recorder,
+            last_reload_good: AtomicBool::new(true),
             applied: Mutex::new(SystemTime::now()),
         }
     }
@@ -171,6 +167,11 @@ impl Shared {
     /// When the configuration in force was put in force.
     pub(crate) fn applied_at(&self) -> SystemTime {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A configuration was to be put in force.
+    pub(crate) fn reloaded(&self, is_good: bool) {
+        self.last_reload_good.store(is_good, Ordering::Relaxed);
     }
 
     pub(crate) fn applied_now(&self) {

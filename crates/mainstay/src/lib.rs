@@ -23,6 +23,8 @@ pub mod retry;
 pub mod retry_after;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "http")]
+pub mod trace;
 
 pub use mainstay_core as core;
 

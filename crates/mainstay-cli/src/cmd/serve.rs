@@ -139,6 +139,7 @@ async fn reload(handle: &Handle, flags: &Flags, before: Config, read_ids: Ids) -
             for problem in &problems.all {
                 tracing::error!(%problem, "the configuration makes no sense: the old one stays");
             }
+            handle.reload_failed();
             return before;
         }
     };

@@ -110,7 +110,7 @@ fn a_websocket_is_held_counted_and_healed() {
     for line in [
         "mainstay_link_up{link=\"feed\"} 1",
         "mainstay_link_messages_received_total{link=\"feed\"} 1",
-        "mainstay_link_bytes_received_total{link=\"feed\"} 4",
+        "mainstay_link_received_bytes_total{link=\"feed\"} 4",
         "mainstay_link_messages_missed_total{link=\"feed\"} 0",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");

@@ -53,6 +53,7 @@ async fn next(listener: &mut Listener) -> Option<Sse> {
     let (name, json) = match received {
         Ok(event) => (event.kind.name(), serde_json::to_value(&*event).unwrap_or_default()),
         Err(RecvError::Lagged(lost)) => {
+            crate::metrics::lagged("events", lost);
             ("events.lost", json!({ "event": "events.lost", "lost": lost }))
         }
         Err(RecvError::Closed) => return None,

@@ -57,7 +57,10 @@ async fn next(listener: &mut Listener) -> Option<Sse> {
             });
             ("session.message", json)
         }
-        Err(RecvError::Lagged(lost)) => ("messages.lost", json!({ "lost": lost })),
+        Err(RecvError::Lagged(lost)) => {
+            crate::metrics::lagged("messages", lost);
+            ("messages.lost", json!({ "lost": lost }))
+        }
         Err(RecvError::Closed) => return None,
     };
     Some(Sse::default().event(name).data(json.to_string()))

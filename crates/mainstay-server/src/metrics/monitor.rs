@@ -5,13 +5,13 @@ use mainstay::core::time::Instant;
 use mainstay::monitor::engine::overload::Level;
 use mainstay::monitor::engine::summary::Summary;
 
-use super::sessions::one;
-use super::{head, line};
+use super::page::{Kind, Page};
+use super::whole;
 use crate::monitor::Monitor;
 
 /// Writes what the page says of alerts, and of this machine. All labels are of lists that never
 /// grow.
-pub(crate) fn monitor(page: &mut String, monitor: &Monitor) {
+pub(super) fn monitor(page: &mut Page, monitor: &Monitor) {
     let summary = monitor.summary();
     alerts(page, &summary);
     system(page, &summary);
@@ -19,46 +19,47 @@ pub(crate) fn monitor(page: &mut String, monitor: &Monitor) {
     if let Some(last) = last {
         let help = "How long ago alerts were last judged.";
         let age = clock::now().since(last).as_secs_f64();
-        one(page, "mainstay_monitor_last_evaluation_age_seconds", "gauge", help, &age);
+        page.one("mainstay_monitor_last_evaluation_age_seconds", Kind::Gauge, help, age);
     }
 }
 
-fn alerts(page: &mut String, summary: &Summary) {
-    let (name, by) = ("mainstay_alerts_firing", summary.alerts.by_severity);
-    head(page, name, "gauge", "Alerts that fire, by severity.");
+fn alerts(page: &mut Page, summary: &Summary) {
+    let by = summary.alerts.by_severity;
+    let help = "Alerts that fire, by severity.";
+    let mut family = page.family("mainstay_alerts_firing", Kind::Gauge, help);
     for (severity, count) in
         [("low", by.low), ("medium", by.medium), ("high", by.high), ("critical", by.critical)]
     {
-        line(page, format_args!("{name}{{severity=\"{severity}\"}} {count}"));
+        family.sample(&[("severity", severity)], whole(count));
     }
     let help = "Alerts that fire and nobody sees to.";
-    let open = summary.alerts.unacknowledged;
-    one(page, "mainstay_alerts_unacknowledged", "gauge", help, &open);
+    let open = whole(summary.alerts.unacknowledged);
+    page.one("mainstay_alerts_unacknowledged", Kind::Gauge, help, open);
     let help = "Alerts whose condition has not held for long enough.";
-    one(page, "mainstay_alerts_pending", "gauge", help, &summary.alerts.pending);
+    page.one("mainstay_alerts_pending", Kind::Gauge, help, whole(summary.alerts.pending));
 }
 
-fn system(page: &mut String, summary: &Summary) {
+fn system(page: &mut Page, summary: &Summary) {
     let system = &summary.system;
     let level = match system.level {
-        Level::Normal => 0,
-        Level::Elevated => 1,
-        Level::Overloaded => 2,
+        Level::Normal => 0.0,
+        Level::Elevated => 1.0,
+        Level::Overloaded => 2.0,
     };
     let help = "0 normal, 1 elevated, 2 overloaded.";
-    one(page, "mainstay_system_overload", "gauge", help, &level);
+    page.one("mainstay_system_overload", Kind::Gauge, help, level);
     let help = "How much clients are spared, 0 to 7.";
-    one(page, "mainstay_system_stress", "gauge", help, &system.stress);
+    page.one("mainstay_system_stress", Kind::Gauge, help, f64::from(system.stress));
     let help = "How late our own timers fire, 99th percentile of the last cycle.";
     let lag = system.lag_p99_ms / 1_000.0;
-    one(page, "mainstay_system_lag_p99_seconds", "gauge", help, &lag);
+    page.one("mainstay_system_lag_p99_seconds", Kind::Gauge, help, lag);
     for (name, help, value) in [
         ("mainstay_process_resident_memory_bytes", "Memory of this process.", system.memory_bytes),
         ("mainstay_process_open_fds", "File descriptors of this process.", system.fds),
         ("mainstay_process_max_fds", "How many it may have.", system.fds_max),
     ] {
         if let Some(value) = value {
-            one(page, name, "gauge", help, &value);
+            page.one(name, Kind::Gauge, help, whole(value));
         }
     }
     for (name, help, percent) in [
@@ -68,7 +69,7 @@ fn system(page: &mut String, summary: &Summary) {
     ] {
         if let Some(percent) = percent {
             let name = format!("mainstay_system_{name}_pressure_ratio");
-            one(page, &name, "gauge", help, &(percent / 100.0));
+            page.one(&name, Kind::Gauge, help, percent / 100.0);
         }
     }
 }

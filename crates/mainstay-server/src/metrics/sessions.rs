@@ -5,7 +5,8 @@ use mainstay::core::session::status::Status;
 use mainstay_registry::Counts;
 use mainstay_store::WriterStats;
 
-use super::{head, line};
+use super::page::{Kind, Page};
+use super::{size, whole};
 use crate::session::Hub;
 
 const STATUSES: [(Status, &str); 5] = [
@@ -25,72 +26,60 @@ const QUALITIES: [(Quality, &str); 5] = [
 ];
 
 /// Writes what the page says of sessions. All labels are of lists that never grow.
-pub(crate) fn sessions(page: &mut String, hub: &Hub) {
+pub(super) fn sessions(page: &mut Page, hub: &Hub) {
     gauges(page, &hub.counts(), hub.connections());
     for (name, help, counts) in hub.tally().counts() {
         let name = format!("mainstay_sessions_{name}_total");
-        head(page, &name, "counter", help);
+        let mut family = page.family(&name, Kind::Counter, help);
         for (reason, count) in counts {
             match reason {
-                Some(reason) => {
-                    line(page, format_args!("{name}{{reason=\"{reason}\"}} {count}"));
-                }
-                None => line(page, format_args!("{name} {count}")),
+                Some(reason) => family.sample(&[("reason", reason)], whole(count)),
+                None => family.sample(&[], whole(count)),
             }
         }
     }
+    page.family("mainstay_sessions_rtt_seconds", Kind::Histogram, "Round trips of sessions.")
+        .spread(&[], &hub.tally().round_trips());
     store(page, &hub.writer_stats());
 }
 
-fn gauges(page: &mut String, counts: &Counts, connections: usize) {
-    let name = "mainstay_sessions";
-    head(page, name, "gauge", "Sessions that are known, by status.");
+fn gauges(page: &mut Page, counts: &Counts, connections: usize) {
+    let mut family =
+        page.family("mainstay_sessions", Kind::Gauge, "Sessions that are known, by status.");
     for (status, text) in STATUSES {
-        let count = counts.of(status);
-        line(page, format_args!("{name}{{status=\"{text}\"}} {count}"));
+        family.sample(&[("status", text)], whole(counts.of(status)));
     }
-    let name = "mainstay_sessions_graded";
-    head(page, name, "gauge", "Sessions with a connection, by its grade.");
+    let help = "Sessions with a connection, by its grade.";
+    let mut family = page.family("mainstay_sessions_graded", Kind::Gauge, help);
     for (quality, text) in QUALITIES {
-        let count = counts.graded(quality);
-        line(page, format_args!("{name}{{quality=\"{text}\"}} {count}"));
+        family.sample(&[("quality", text)], whole(counts.graded(quality)));
     }
-    one(page, "mainstay_sessions_connections", "gauge", "WebSockets of sessions.", &connections);
-    let attempts = counts.reconnect_attempts;
+    let help = "WebSockets of sessions.";
+    page.one("mainstay_sessions_connections", Kind::Gauge, help, size(connections));
     let help = "Windows that sessions used up since they were last stable.";
-    one(page, "mainstay_sessions_reconnect_attempts", "gauge", help, &attempts);
+    let attempts = whole(counts.reconnect_attempts);
+    page.one("mainstay_sessions_reconnect_attempts", Kind::Gauge, help, attempts);
     if let Some(latency) = counts.latency() {
         let help = "Mean of the smoothed round trips of sessions.";
-        one(page, "mainstay_sessions_rtt_mean_seconds", "gauge", help, &latency.as_secs_f64());
+        let latency = latency.as_secs_f64();
+        page.one("mainstay_sessions_rtt_mean_seconds", Kind::Gauge, help, latency);
     }
 }
 
-fn store(page: &mut String, stats: &WriterStats) {
+fn store(page: &mut Page, stats: &WriterStats) {
     let WriterStats { queued_changes, queued_bytes, commits, changes, failures, failing } = stats;
-    let failing = u8::from(failing.is_some());
-    let text = "gauge";
-    one(
-        page,
-        "mainstay_store_queued_changes",
-        text,
-        "Changes that wait to be kept.",
-        queued_changes,
-    );
-    one(page, "mainstay_store_queued_bytes", text, "Bytes of them, about.", queued_bytes);
-    one(page, "mainstay_store_failing", text, "1 when the last commit failed.", &failing);
-    let text = "counter";
-    one(page, "mainstay_store_commits_total", text, "Commits.", commits);
-    one(page, "mainstay_store_changes_total", text, "Changes in them.", changes);
-    one(page, "mainstay_store_failures_total", text, "Commits that failed.", failures);
-}
-
-pub(super) fn one(
-    page: &mut String,
-    name: &str,
-    kind: &str,
-    help: &str,
-    value: &dyn std::fmt::Display,
-) {
-    head(page, name, kind, help);
-    line(page, format_args!("{name} {value}"));
+    let failing = f64::from(u8::from(failing.is_some()));
+    let help = "Changes that wait to be kept.";
+    page.one("mainstay_store_queued_changes", Kind::Gauge, help, size(*queued_changes));
+    let help = "Bytes of them, about.";
+    page.one("mainstay_store_queued_bytes", Kind::Gauge, help, size(*queued_bytes));
+    let help = "1 when the last commit failed.";
+    page.one("mainstay_store_failing", Kind::Gauge, help, failing);
+    for (name, help, count) in [
+        ("mainstay_store_commits_total", "Commits.", commits),
+        ("mainstay_store_changes_total", "Changes in them.", changes),
+        ("mainstay_store_failures_total", "Commits that failed.", failures),
+    ] {
+        page.one(name, Kind::Counter, help, whole(*count));
+    }
 }

@@ -18,6 +18,7 @@ use super::letter::Letter;
 use super::outbox::{Outbox, QUEUE_MAX};
 use super::send::{Reason, SendError, Sender};
 use super::spec::ReceiverSpec;
+use crate::metrics::buckets::{Buckets, Spread};
 use crate::session::unix_ms;
 
 /// Somebody waits for what comes of a test, and a request is answered within 30 s.
@@ -32,6 +33,8 @@ pub(crate) struct Receiver {
     queue: Mutex<VecDeque<Letter>>,
     wake: Notify,
     view: Mutex<ReceiverView>,
+    /// How long the notices that were sent took, from when they were due.
+    took: Buckets,
     outbox: Outbox,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -48,8 +51,6 @@ pub(crate) struct ReceiverView {
     pub(crate) dead: usize,
     pub(crate) last_sent: Option<u64>,
     pub(crate) last_error: Option<String>,
-    /// How long the notices that were sent took, from when they were due.
-    pub(crate) took: Duration,
     pub(crate) queued: usize,
 }
 
@@ -75,6 +76,7 @@ impl Receiver {
             queue: Mutex::new(left),
             wake: Notify::new(),
             view: Mutex::default(),
+            took: Buckets::default(),
             outbox,
             task: Mutex::default(),
         });
@@ -85,6 +87,11 @@ impl Receiver {
 
     pub(crate) fn view(&self) -> ReceiverView {
         ReceiverView { queued: self.queue().len(), ..self.held().clone() }
+    }
+
+    /// How long its notices took.
+    pub(crate) fn took(&self) -> Spread {
+        self.took.spread()
     }
 
     /// Its breaker.
@@ -235,7 +242,8 @@ impl Receiver {
             view.last_error = None;
             let now = unix_ms();
             view.last_sent = Some(now);
-            view.took += Duration::from_millis(now.saturating_sub(letter.at_unix_ms));
+            let took = Duration::from_millis(now.saturating_sub(letter.at_unix_ms));
+            self.took.observe(took.as_secs_f64());
         }
         if let Err(error) = self.outbox.sent(letter).await {
             tracing::warn!(id = letter.id, %error, "a notice may be sent again after a restart");

@@ -108,11 +108,14 @@ impl Hub {
 
     /// A session is there, by its client's or its gateway's word.
     pub(crate) fn beat(&self, session: SessionId, rtt: Option<Duration>) -> Option<Beat> {
+        rtt.into_iter().for_each(|rtt| self.tally().round_trip(rtt));
         self.registry.heartbeat(clock::now(), session, rtt)
     }
 
     /// The same for many.
     pub(crate) fn beat_many(&self, beats: &[(SessionId, Option<Duration>)]) -> Vec<Option<Beat>> {
+        let rtts = beats.iter().filter_map(|(_, rtt)| *rtt);
+        rtts.for_each(|rtt| self.tally().round_trip(rtt));
         self.registry.heartbeat_many(clock::now(), beats)
     }
 

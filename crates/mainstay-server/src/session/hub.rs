@@ -132,6 +132,7 @@ impl Hub {
 
     /// Its client answered a ping.
     pub(super) fn answered(&self, now: Instant, key: Key, rtt: Duration) {
+        self.journal.tally.round_trip(rtt);
         self.registry.answered(now, key, rtt);
     }
 

@@ -1,8 +1,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mainstay::core::session::status::{EndReason, LossReason};
 use mainstay_registry::EventKind;
 use mainstay_wire::CloseCode;
+
+use crate::metrics::buckets::{Buckets, Spread};
 
 /// How often what has happened to sessions since the server was started.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct Tally {
     suspected: AtomicU64,
     reconnecting: AtomicU64,
     messages: AtomicU64,
+    /// Round trips, in seconds.
+    rtt: Buckets,
     /// By [`END_REASONS`].
     gone: [AtomicU64; END_REASONS.len()],
     /// By [`LOSS_REASONS`].
@@ -98,6 +103,16 @@ impl Tally {
     /// A client said something.
     pub(super) fn message(&self) {
         add(&self.messages);
+    }
+
+    /// A round trip was measured.
+    pub(super) fn round_trip(&self, rtt: Duration) {
+        self.rtt.observe(rtt.as_secs_f64());
+    }
+
+    /// All of them.
+    pub(crate) fn round_trips(&self) -> Spread {
+        self.rtt.spread()
     }
 
     /// A client was turned away.

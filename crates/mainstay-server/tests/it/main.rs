@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod defaults;
 #[cfg(test)]
+mod exposition;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod monitoring;

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::gate::{Gate, Gates, RegistryError};
 use crate::link::{HttpTransport, Link};
 use crate::retry::{CallError, Retry};
+use crate::trace::TraceContext;
 
 /// An HTTP client under a policy: [`reqwest`] with its own retries off, and ours around it.
 ///
@@ -26,6 +27,7 @@ use crate::retry::{CallError, Retry};
 /// * A request that must not run twice (a POST without an `Idempotency-Key`) is repeated only when
 ///   it provably was never sent: no connection could be made.
 /// * A body that cannot be read twice is sent once.
+/// * Inside of a [`TraceContext::scope`] each attempt carries the trace on (`traceparent`).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -259,6 +261,7 @@ impl<'a> Sent<'a> {
         if let Some(name) = &self.client.attempt_header {
             request.headers_mut().insert(name.clone(), HeaderValue::from(attempt.number));
         }
+        TraceContext::send(request.headers_mut());
         let Some((link, transport)) = &self.client.link else {
             let sent = self.client.inner.execute(request).await;
             return sent.map_err(reqwest::Error::without_url);

@@ -31,5 +31,8 @@ mod session;
 #[cfg(feature = "tower")]
 mod tower;
 #[cfg(test)]
+#[cfg(feature = "http")]
+mod trace;
+#[cfg(test)]
 #[cfg(feature = "websocket")]
 mod websocket;

@@ -75,7 +75,7 @@ fn words(kind: &Kind, attempts: u32) -> Option<String> {
             })
         }
         Kind::Breaker(event) if event.what == BreakerWhat::Opened => Some("breaker opened".into()),
-        Kind::Breaker(_) | Kind::Link(_) | Kind::Health(_) => None,
+        Kind::Breaker(_) | Kind::Link(_) | Kind::Health(_) | Kind::Answer(_) => None,
         // Events to come are told once they are known here.
         _ => None,
     }

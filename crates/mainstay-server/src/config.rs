@@ -13,6 +13,7 @@ mod file;
 mod links;
 mod listen;
 mod monitor;
+mod named;
 mod origin;
 mod place;
 mod policies;

@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{AuthSection, File, JwtSection, KeySection};
-use super::links::{At, NAME_ALLOWED, is_name};
+use super::links::At;
+use super::named::Names;
 use super::place::Document;
 use super::problem::Problems;
 use super::socket::read_pem;
@@ -69,18 +69,11 @@ fn keys(sections: &[KeySection], document: &Document<'_>, problems: &mut Problem
         problems.add(document.problem("auth.key", "auth.key", message));
         return Vec::new();
     }
-    let mut names = BTreeSet::new();
+    let mut names = Names::of("auth.key");
     let mut keys = Vec::new();
     for (index, section) in sections.iter().enumerate() {
         let name = section.name.as_str();
-        let label = if is_name(name) { name.to_owned() } else { (index + 1).to_string() };
-        let at =
-            At { document, path: format!("auth.key.{index}"), label: format!("auth.key.{label}") };
-        if !is_name(name) {
-            at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
-        } else if !names.insert(name) {
-            at.refuse("name", format!("is {name:?}, which another key has already"), problems);
-        }
+        let at = names.at(document, index, name, problems);
         let Ok(hash) = section.hash.expose().parse() else {
             // It may be the key itself, by mistake.
             let message = "is not shown because it may be the key, allowed: sha256: and 64 \

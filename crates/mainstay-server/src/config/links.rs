@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mainstay::core::link::Link as Machine;
 use mainstay::core::policy::preset::PolicyConfig;
 use mainstay::link::{LinkConfig, LinkOverrides};
 
 use super::file::{File, LinkSection};
+use super::named::Names;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -32,14 +33,7 @@ pub struct LinkSpec {
     pub config: LinkConfig,
 }
 
-pub(super) const NAME_ALLOWED: &str =
-    "a name is allowed 1 to 64 letters, digits, hyphens and underscores";
 const LINK_PRESETS: &str = "default, websocket, chittyid_reconnect, streamotter";
-
-pub(super) fn is_name(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=64).contains(&text.len()) && text.bytes().all(fits)
-}
 
 /// The links of the file, checked.
 pub(super) fn build(
@@ -54,17 +48,11 @@ pub(super) fn build(
         problems.add(document.problem("link", "link", message));
         return Vec::new();
     }
-    let mut names = BTreeSet::new();
+    let mut names = Names::of("link");
     let mut links = Vec::new();
     for (index, section) in file.link.iter().enumerate() {
         let name = section.name.as_str();
-        let label = if is_name(name) { name.to_owned() } else { (index + 1).to_string() };
-        let at = At { document, path: format!("link.{index}"), label: format!("link.{label}") };
-        if !is_name(name) {
-            at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
-        } else if !names.insert(name) {
-            at.refuse("name", format!("is {name:?}, which another link has already"), problems);
-        }
+        let at = names.at(document, index, name, problems);
         for parent in &section.depends_on {
             if parent == name || !file.link.iter().any(|link| link.name == *parent) {
                 at.refuse(

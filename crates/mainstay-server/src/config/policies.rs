@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::file::File;
 use super::place::Document;
 use super::problem::Problems;
-use super::{POLICIES_MAX, links};
+use super::{POLICIES_MAX, named};
 
 /// The names of policies that need no table.
 pub(super) const PRESETS: [&str; 5] =
@@ -30,8 +30,8 @@ pub(super) fn build(
     }
     for (name, section) in &file.policy {
         let label = format!("policy.{name}");
-        if !links::is_name(name) {
-            problems.add(document.problem("policy", &label, links::NAME_ALLOWED.into()));
+        if !named::is_name(name) {
+            problems.add(document.problem("policy", &label, named::NAME_ALLOWED.into()));
             continue;
         }
         let preset = section.preset.as_deref().unwrap_or("default");

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay::core::config::duration;
@@ -6,7 +5,8 @@ use serde::Deserialize;
 
 use super::Environment;
 use super::file::File;
-use super::links::{At, NAME_ALLOWED, is_name};
+use super::links::At;
+use super::named::Names;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::SHORTEST;
@@ -41,16 +41,9 @@ pub(super) fn build(
         problems.add(document.problem("push", "push", message));
         return Vec::new();
     }
-    let (mut names, mut all) = (BTreeSet::new(), Vec::new());
+    let (mut names, mut all) = (Names::of("push"), Vec::new());
     for (index, section) in file.push.iter().enumerate() {
-        let name = section.name.as_str();
-        let label = if is_name(name) { name.to_owned() } else { (index + 1).to_string() };
-        let at = At { document, path: format!("push.{index}"), label: format!("push.{label}") };
-        if !is_name(name) {
-            at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
-        } else if !names.insert(name) {
-            at.refuse("name", format!("is {name:?}, which another push has already"), problems);
-        }
+        let at = names.at(document, index, &section.name, problems);
         all.extend(section.spec(&at, environment, problems));
     }
     all

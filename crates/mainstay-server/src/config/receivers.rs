@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mainstay::core::config::duration;
@@ -9,7 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::file::File;
-use super::links::{At, NAME_ALLOWED, is_name};
+use super::links::At;
+use super::named::Names;
 use super::place::Document;
 use super::policies;
 use super::problem::Problems;
@@ -119,19 +120,13 @@ fn receivers(
         problems.add(document.problem("receiver", "receiver", message));
         return Vec::new();
     }
-    let mut names = BTreeSet::new();
+    let mut names = Names::of("receiver");
     let mut receivers = Vec::new();
     for (index, section) in file.receiver.iter().enumerate() {
         let name = section.name.as_str();
-        let label = if is_name(name) { name.to_owned() } else { (index + 1).to_string() };
-        let path = format!("receiver.{index}");
-        let at = At { document, path, label: format!("receiver.{label}") };
-        if !is_name(name) {
-            at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
-        } else if name == TAKEN {
+        let at = names.at(document, index, name, problems);
+        if name == TAKEN {
             at.refuse("name", format!("is {name:?}, which the API uses itself"), problems);
-        } else if !names.insert(name) {
-            at.refuse("name", format!("is {name:?}, which another receiver has already"), problems);
         }
         receivers.extend(Reading { at, environment, problems }.one(section, policies));
     }

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay::core::config::duration;
@@ -7,7 +6,8 @@ use url::Url;
 
 use super::Environment;
 use super::file::File;
-use super::links::{At, NAME_ALLOWED, is_name};
+use super::links::At;
+use super::named::Names;
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -42,18 +42,10 @@ pub(super) fn build(
         problems.add(document.problem("webhook", "webhook", message));
         return Vec::new();
     }
-    let mut names = BTreeSet::new();
+    let mut names = Names::of("webhook");
     let mut hooks = Vec::new();
     for (index, section) in file.webhook.iter().enumerate() {
-        let name = section.name.as_str();
-        let label = if is_name(name) { name.to_owned() } else { (index + 1).to_string() };
-        let path = format!("webhook.{index}");
-        let at = At { document, path, label: format!("webhook.{label}") };
-        if !is_name(name) {
-            at.refuse("name", format!("is {name:?}: {NAME_ALLOWED}"), problems);
-        } else if !names.insert(name) {
-            at.refuse("name", format!("is {name:?}, which another webhook has already"), problems);
-        }
+        let at = names.at(document, index, &section.name, problems);
         hooks.extend(one(section, &at, environment, problems));
     }
     hooks

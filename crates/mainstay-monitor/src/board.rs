@@ -26,6 +26,8 @@ pub const CYCLE: Duration = Duration::from_secs(10);
 const RECENT: Duration = Duration::from_secs(300);
 /// What rates of the summary are of.
 const LONGER: Duration = Duration::from_secs(600);
+/// Minutes that the clock may go back without anything being begun anew.
+const AHEAD: u64 = 5;
 /// Where latency counts as high for the prediction, unless a rule says otherwise.
 const HIGH: Duration = Duration::from_secs(1);
 
@@ -170,7 +172,10 @@ impl Board {
     /// Puts what happened to the minute it belongs to; evaluates the trends of those that are over.
     fn gather(&mut self, unix_ms: u64, found: &Findings) {
         let minute = unix_ms / 60_000;
-        let (number, mut so_far) = self.minute.take().unwrap_or_else(|| (minute, Since::default()));
+        // A clock that had leapt ahead is back: time goes on from here.
+        let leapt = |number: u64| number.saturating_sub(minute) > AHEAD;
+        let gathered = self.minute.take().filter(|(number, _)| !leapt(*number));
+        let (number, mut so_far) = gathered.unwrap_or_else(|| (minute, Since::default()));
         if minute > number {
             self.judge(&so_far, found);
             // Minutes in which nobody looked: the machine slept, or the clock leapt.

@@ -161,6 +161,9 @@ impl Engine {
         let still: std::collections::BTreeSet<&str> =
             self.rules.iter().map(|active| active.spec.id.as_str()).collect();
         for entry in self.entries.values_mut() {
+            if let Some(active) = self.rules.iter().find(|active| active.id == entry.rule) {
+                entry.follow(active);
+            }
             entry.orphaned = !still.contains(&*entry.rule) && &*entry.rule != SLO_RULE;
         }
         Ok(())

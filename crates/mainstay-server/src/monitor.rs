@@ -26,7 +26,6 @@ use mainstay::monitor::engine::board::Board;
 use mainstay::monitor::engine::engine::{Act, ActError, Happening, Standing};
 use mainstay::monitor::engine::rules::RuleSet;
 use mainstay::monitor::engine::summary::Summary;
-use mainstay::monitor::system::SystemReader;
 use mainstay_store::{Store, StoreError, Writer};
 use tokio::sync::watch;
 
@@ -90,7 +89,6 @@ struct Inner {
     spec: MonitorSpec,
     board: Board,
     collector: Collector,
-    system: SystemReader,
     histories: Histories,
     ledger: Ledger,
     sessions: gather::Before,
@@ -110,7 +108,6 @@ impl Monitor {
             spec: spec.clone(),
             board,
             collector: Collector::default(),
-            system: SystemReader::default(),
             histories: Histories::default(),
             ledger,
             sessions: gather::Before::default(),

@@ -1,6 +1,7 @@
 //! The page for everybody: which links hold, by their names, and how they held. Neither addresses nor
 //! errors stand in it.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use mainstay_store::Store;
 use tokio::sync::Mutex;
 
 use crate::api::now_text;
-use crate::monitor::{page, series};
+use crate::monitor::{AlertEvent, page, series};
 use crate::session::unix_ms;
 use crate::state::Shared;
 
@@ -25,8 +26,6 @@ const DAYS: u64 = 90;
 const DAY_MS: u64 = 86_400_000;
 /// Incidents that are told.
 const INCIDENTS: usize = 20;
-/// Events of alerts that are looked at for them.
-const EVENTS: usize = 2_000;
 
 /// Whether there is such a page, and the last one.
 #[derive(Debug)]
@@ -120,7 +119,8 @@ fn row(rows: &mut String, link: &Link, store: &dyn Store) {
 /// A bar for each of the last days, and the share of the time in which the link was connected.
 fn days(store: &dyn Store, name: &str) -> (String, String) {
     let now = unix_ms();
-    let span = Duration::from_millis(DAYS * DAY_MS);
+    // One more than is shown, which is more than hours are kept for: so the cells are days.
+    let span = Duration::from_millis((DAYS + 1) * DAY_MS);
     let cells = series(store, &format!("link:{name}"), now, span);
     let cells = cells.map(|span| span.cells).unwrap_or_default();
     let mut whole = Cell::default();
@@ -156,17 +156,18 @@ fn percent(share: f64) -> String {
 fn incidents(store: &dyn Store) -> String {
     let from = unix_ms().saturating_sub(DAYS * DAY_MS);
     let mut after = None;
-    let mut told = Vec::new();
     // Pages go from the oldest on; the latest are wanted.
-    for _ in 0..EVENTS / 500 {
-        let Ok(found) = page(store, (from, u64::MAX), None, after.as_deref(), 500) else { break };
-        told.extend(found.events.into_iter().map(|(_, event)| event));
+    let mut told = VecDeque::new();
+    while let Ok(found) = page(store, (from, u64::MAX), None, after.as_deref(), 500) {
+        let over = found.events.into_iter().map(|(_, event)| event);
+        told.extend(over.filter(|event| event.what == "resolved" && is_of_a_link(event)));
+        told.drain(..told.len().saturating_sub(INCIDENTS));
         after = found.next;
         if after.is_none() {
             break;
         }
     }
-    let resolved = told.iter().rev().filter(|event| event.what == "resolved");
+    let resolved = told.iter().rev();
     let rows: Vec<String> = resolved
         .filter_map(|event| {
             let (link, lasted) = (event.labels.get("link")?, event.lasted_ms?);
@@ -183,6 +184,10 @@ fn incidents(store: &dyn Store) -> String {
         return "<p class=\"quiet\">None that is over and known.</p>\n".into();
     }
     format!("<ul>\n{}</ul>\n", rows.concat())
+}
+
+fn is_of_a_link(event: &AlertEvent) -> bool {
+    event.labels.contains_key("link") && event.lasted_ms.is_some()
 }
 
 /// A duration in its two largest units.

@@ -51,6 +51,12 @@ enum StoredSilence {
 }
 
 impl Snapshot {
+    /// Whether there was nothing to judge by.
+    #[must_use]
+    pub const fn has_no_data(&self) -> bool {
+        self.no_data
+    }
+
     /// How bad it was, if it fired, and which incident that was.
     #[must_use]
     pub const fn firing(&self) -> Option<(Severity, u64)> {

@@ -5,7 +5,7 @@ use mainstay_core::time::Instant;
 
 use super::entry::{Happening, Silenced};
 use super::{Active, Engine, SLO_RULE};
-use crate::alert::{Acknowledgement, Input, Silence, WHO_MAX};
+use crate::alert::{Acknowledgement, Effect, Input, Silence, WHO_MAX};
 
 /// What somebody does about an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ impl Engine {
     ) -> Result<Vec<Happening>, ActError> {
         let entry = self.entries.get_mut(&id).ok_or(ActError::Unknown)?;
         let active = active(&self.rules, &self.burning, &entry.rule).ok_or(ActError::Unknown)?;
+        let mut silenced = None;
         let input = match act {
             Act::Acknowledge { who, note, within } => {
                 if !entry.is_firing() {
@@ -85,7 +86,7 @@ impl Engine {
                 });
                 let who: String = who.chars().take(WHO_MAX).collect();
                 let reason = reason.chars().take(crate::alert::NOTE_MAX).collect();
-                entry.silenced = Some(Silenced { who, reason, at_ms: unix_ms, until_ms });
+                silenced = Some(Silenced { who, reason, at_ms: unix_ms, until_ms });
                 Input::Silence(
                     within
                         .map_or(Silence::UntilResolved, |within| Silence::Until(now.after(within))),
@@ -94,7 +95,14 @@ impl Engine {
             Act::Lift => Input::Lift,
         };
         let effects = entry.alert.handle(now, &active.rule, input);
-        let told = effects.iter().map(|effect| entry.happened(id, unix_ms, effect)).collect();
+        let mut told = Vec::new();
+        for effect in &effects {
+            // One that ran out a moment ago ends first, with what was said of it.
+            if matches!(effect, Effect::Silenced(_)) {
+                entry.silenced = silenced.take();
+            }
+            told.push(entry.happened(id, unix_ms, effect));
+        }
         self.mark();
         Ok(told)
     }

@@ -10,6 +10,8 @@ use crate::alert::{Alert, Effect, Ended, Severity, State};
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) rule: Arc<str>,
+    /// Of the thing, by which the alert has its name.
+    pub(super) thing: Arc<Labels>,
     /// Of the thing, and of the rule.
     pub(super) labels: Arc<Labels>,
     /// The thing's name, where the signal is about one of many.
@@ -48,19 +50,18 @@ pub(super) struct Silenced {
 
 impl Entry {
     pub(super) fn new(active: &Active, subject: Option<&str>, labels: &Labels) -> Self {
-        let mut all = labels.clone();
-        all.extend(active.spec.labels.clone());
-        Self {
+        let mut entry = Self {
             rule: active.id.clone(),
-            labels: Arc::new(all),
+            thing: Arc::new(labels.clone()),
+            labels: Arc::default(),
             subject: subject.map(Arc::from),
             alert: Alert::new(),
             value: None,
             threshold: None,
             unit: active.spec.signal.info().unit,
             summary: "".into(),
-            runbook: active.spec.runbook.as_deref().map(Arc::from),
-            notify: active.spec.notify,
+            runbook: None,
+            notify: true,
             since_ms: None,
             resolved_ms: None,
             acknowledged_ms: None,
@@ -71,7 +72,19 @@ impl Entry {
             orphaned: false,
             seen: 0,
             changed: false,
-        }
+        };
+        entry.follow(active);
+        entry
+    }
+
+    /// Takes what its rule says beside its ladder.
+    pub(super) fn follow(&mut self, active: &Active) {
+        let mut labels = Labels::clone(&self.thing);
+        labels.extend(active.spec.labels.clone());
+        self.labels = Arc::new(labels);
+        self.runbook = active.spec.runbook.as_deref().map(Arc::from);
+        self.unit = active.spec.signal.info().unit;
+        self.notify = active.spec.notify;
     }
 
     /// Whether it fires, or did a moment ago.

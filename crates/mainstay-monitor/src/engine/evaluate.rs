@@ -66,7 +66,13 @@ impl Engine {
         let Some(window) = self.windows.get(&key) else { return };
         let seen = window.observe(now, active.spec.statistic(), active.spec.window);
         let seen = filled(active, seen);
+        let waits = seen == Observation::Nothing && active.spec.no_data == NoData::Keep;
         let id = fingerprint(&active.id, &reading.labels);
+        if waits {
+            let ticks = self.ticks;
+            self.entries.entry(id).and_modify(|entry| entry.seen = ticks);
+            return;
+        }
         if !self.entries.contains_key(&id) {
             if self.entries.len() >= ALERTS_MAX {
                 self.left_out += 1;
@@ -146,7 +152,7 @@ impl Engine {
 
 /// What a rule sees where a window has nothing.
 fn filled(active: &Active, seen: Observation) -> Observation {
-    if seen != Observation::Nothing || active.spec.no_data == NoData::Alert {
+    if seen != Observation::Nothing || active.spec.no_data != NoData::Ok {
         return seen;
     }
     Observation::Gauge(match active.spec.side() {
@@ -168,7 +174,6 @@ fn observe(
 ) {
     entry.seen = tick;
     entry.orphaned = false;
-    entry.notify = active.spec.notify;
     let value = value_of(seen);
     if value.is_some_and(f64::is_finite) || entry.value.is_some() {
         entry.value = value.filter(|value| value.is_finite());

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Active, Engine};
+use crate::alert::Severity;
 use crate::rules::Signal;
 
 /// Which rules inhibit which.
@@ -14,14 +15,25 @@ pub(super) struct Inhibitors {
 }
 
 impl Inhibitors {
+    /// Where rules would inhibit each other, also by way of others, the one that stands first does:
+    /// otherwise nobody would be told of either.
     pub(super) fn of(rules: &[Active]) -> Self {
+        let mut allowed: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); rules.len()];
+        for (source, active) in rules.iter().enumerate() {
+            for (target, other) in rules.iter().enumerate() {
+                let wanted = source != target
+                    && active.spec.inhibits.iter().any(|matcher| matcher.fits(&other.id));
+                if wanted && !reaches(&allowed, target, source) {
+                    allowed[source].insert(target);
+                }
+            }
+        }
         let mut of: HashMap<Arc<str>, Vec<Arc<str>>> = HashMap::new();
-        for target in rules {
-            let inhibits = |source: &&Active| {
-                source.id != target.id && source.spec.inhibits.iter().any(|m| m.fits(&target.id))
-            };
-            let sources = rules.iter().filter(inhibits).map(|source| source.id.clone());
-            of.insert(target.id.clone(), sources.collect());
+        for (source, targets) in allowed.iter().enumerate() {
+            for target in targets {
+                let sources = of.entry(rules[*target].id.clone()).or_default();
+                sources.push(rules[source].id.clone());
+            }
         }
         let says_down = |active: &&Active| {
             matches!(
@@ -34,18 +46,32 @@ impl Inhibitors {
     }
 }
 
+/// Whether one rule inhibits another, also by way of others.
+fn reaches(allowed: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
+    let (mut open, mut known) = (vec![from], BTreeSet::from([from]));
+    while let Some(rule) = open.pop() {
+        if rule == to {
+            return true;
+        }
+        open.extend(allowed[rule].iter().copied().filter(|next| known.insert(*next)));
+    }
+    false
+}
+
 type Firing = HashMap<(Arc<str>, Option<Arc<str>>), u64>;
 
 impl Engine {
     /// Says of each alert what inhibits it, and whether it is worked on.
     ///
-    /// Of two that inhibit each other the one that is not inhibited by a third wins; a rule cannot
-    /// inhibit itself.
+    /// What is only `LOW` explains nothing worse: a busy machine is no reason for slow answers to be
+    /// kept from anybody.
     pub(super) fn mark(&mut self) {
         let mut firing = Firing::new();
         let mut down: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         for (id, entry) in self.entries.iter().filter(|(_, entry)| entry.is_firing()) {
-            firing.insert((entry.rule.clone(), entry.subject.clone()), *id);
+            if entry.alert.severity() > Some(Severity::Low) {
+                firing.insert((entry.rule.clone(), entry.subject.clone()), *id);
+            }
             if let (true, Some(subject)) =
                 (self.inhibitors.down.contains(&entry.rule), &entry.subject)
             {
@@ -94,6 +120,10 @@ impl Engine {
         let mut known: BTreeSet<&str> = open.iter().copied().collect();
         while let Some(link) = open.pop() {
             for parent in self.parents.get(link).into_iter().flatten() {
+                // In a ring a link stands above itself, which explains nothing.
+                if Some(parent.as_str()) == subject {
+                    continue;
+                }
                 if let Some(id) = down.get(parent.as_str()) {
                     return Some(*id);
                 }

@@ -47,7 +47,7 @@ impl Engine {
         for (id, entry) in &mut self.entries {
             let waits = matches!(entry.alert.state(), State::Pending | State::Keep);
             if std::mem::take(&mut entry.changed) || (again && waits) {
-                rows.push((*id, Some(kept(entry, now, unix_ms, &self.rules))));
+                rows.push((*id, Some(kept(entry, now, unix_ms))));
             }
         }
         rows
@@ -94,15 +94,10 @@ impl Engine {
     }
 }
 
-fn kept(entry: &Entry, now: Instant, unix_ms: u64, rules: &[super::Active]) -> Kept {
-    let mut labels = Labels::clone(&entry.labels);
-    let of_rule = rules.iter().find(|active| active.id == entry.rule);
-    for name in of_rule.into_iter().flat_map(|active| active.spec.labels.keys()) {
-        labels.remove(name);
-    }
+fn kept(entry: &Entry, now: Instant, unix_ms: u64) -> Kept {
     Kept {
         rule: entry.rule.to_string(),
-        labels,
+        labels: Labels::clone(&entry.thing),
         subject: entry.subject.as_deref().map(str::to_owned),
         at_ms: unix_ms,
         alert: entry.alert.snapshot(now),
@@ -125,6 +120,12 @@ impl Kept {
     #[must_use]
     pub const fn firing(&self) -> Option<(Severity, u64)> {
         self.alert.firing()
+    }
+
+    /// Whether there was nothing to judge by.
+    #[must_use]
+    pub const fn has_no_data(&self) -> bool {
+        self.alert.has_no_data()
     }
 
     /// Its fingerprint.

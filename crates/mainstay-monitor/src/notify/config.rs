@@ -40,7 +40,8 @@ pub struct DispatchConfig {
     /// 1 h (Netdata).
     #[serde(with = "mainstay_core::config::duration")]
     pub resolved_delay_max: Duration,
-    /// Alerts that are known at the same time; more are not told. 1 to 100000. Default 10000.
+    /// Alerts that are known at the same time; more are not told. 1 to 100000. Default 40000: each alert of an engine and its lack
+    /// of data.
     pub alerts_max: usize,
 }
 
@@ -57,7 +58,7 @@ impl Default for DispatchConfig {
             resolved_delay: Duration::ZERO,
             resolved_delay_factor: Ratio::percent(150),
             resolved_delay_max: minute * 60,
-            alerts_max: 10_000,
+            alerts_max: 40_000,
         }
     }
 }

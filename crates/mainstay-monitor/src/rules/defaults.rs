@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Matcher, RuleSpec, Signal, Statistic};
+use super::{Matcher, NoData, RuleSpec, Signal, Statistic};
 use crate::alert::Edge;
 
 /// Durations that are not 0: at once.
@@ -118,7 +118,7 @@ fn peers() -> Vec<RuleSpec> {
     let of_a_link = ["HEALTH_CHECK_SUCCESS", "LINK_LATENCY", "CONNECTION_RECONNECTING"];
     let failed = RuleSpec {
         high: edge(MOMENT, MOMENT),
-        inhibits: matchers(&of_a_link),
+        inhibits: matchers(&[&of_a_link[..], &["CIRCUIT_*", "CALL_*"]].concat()),
         ..now("CONNECTION_FAILED", Signal::LinkFailed)
     };
     let upstream = RuleSpec {
@@ -139,6 +139,8 @@ fn peers() -> Vec<RuleSpec> {
         medium: edge(14.0, 15.0),
         high: edge(7.0, 8.0),
         critical: edge(1.0, 2.0),
+        // It is known after the next handshake.
+        no_data: NoData::Keep,
         ..now("CERTIFICATE_EXPIRY", Signal::LinkCertificate)
     };
     vec![

@@ -73,6 +73,10 @@ pub struct Burn {
 impl Burn {
     /// Counts what happened in the minute with this number since 1970.
     pub fn count(&mut self, minute: u64, failed: u64, all: u64) {
+        // A clock that had leapt ahead by more than is remembered is back.
+        if self.newest.saturating_sub(minute) > MINUTES as u64 {
+            self.minutes.clear();
+        }
         if self.minutes.is_empty() {
             self.newest = minute;
         }

@@ -48,6 +48,8 @@ pub enum NoData {
     Ok,
     /// It is told as an alert of its own.
     Alert,
+    /// It stays as it is: what is measured seldom is not over because nothing was measured.
+    Keep,
 }
 
 /// Whom a text may name: `*` stands for any number of characters.

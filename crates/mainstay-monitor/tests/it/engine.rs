@@ -478,3 +478,107 @@ fn what_waits_is_kept_again_so_that_a_restart_knows_how_long() {
     let _told = world.tick(&[latency(1_200, 100)]);
     assert_eq!(world.engine.changed(world.now, world.unix_ms).len(), 1, "each minute");
 }
+
+fn overloaded(number: f64) -> Reading {
+    Reading::new(Signal::SystemOverload, Value::Gauge(number))
+}
+
+#[test]
+fn a_busy_machine_hides_no_slow_answers_and_an_overloaded_one_explains_them() {
+    let mut world = World::usual();
+    let _told = world.ticks(30, &[latency(3_000, 100), overloaded(0.5)]);
+    assert_eq!(world.standing("SYSTEM_OVERLOAD").severity, Some(Severity::Low));
+    assert!(!world.standing("HIGH_LATENCY").is_muted(), "processors alone are context");
+    let _told = world.ticks(5, &[latency(3_000, 100), overloaded(2.0)]);
+    assert!(world.standing("HIGH_LATENCY").is_muted());
+}
+
+#[test]
+fn rules_that_inhibit_each_other_mute_one_of_them_and_not_both() {
+    let edge = Some(Edge { enter: 0.0, exit: 0.0 });
+    let rule = |id, signal, inhibits: &[&str]| RuleSpec {
+        critical: edge,
+        hold_for: Some(Duration::ZERO),
+        inhibits: inhibits.iter().map(|name| Matcher((*name).into())).collect(),
+        ..RuleSpec::new(id, signal)
+    };
+    let mut world = World::of(vec![
+        rule("A", Signal::SelfOffline, &["*"]),
+        rule("B", Signal::SystemLoad, &["*"]),
+        rule("C", Signal::MassSuspicion, &["A"]),
+    ]);
+    let on = |signal| Reading::new(signal, Value::Gauge(1.0));
+    let _told =
+        world.tick(&[on(Signal::SelfOffline), on(Signal::SystemLoad), on(Signal::MassSuspicion)]);
+    let loud: Vec<_> = world.standings().into_iter().filter(|one| !one.is_muted()).collect();
+    assert_eq!(loud.iter().map(|one| &*one.rule).collect::<Vec<_>>(), ["A"]);
+    // A ring of links explains none of them by itself.
+    let mut ring = World::usual();
+    ring.engine.set_parents(BTreeMap::from([("a".into(), vec!["a".into()])]));
+    let _told = ring.tick(&[failed("a", 1.0)]);
+    assert!(!ring.standing("CONNECTION_FAILED").is_muted());
+}
+
+#[test]
+fn a_certificate_is_not_renewed_by_a_restart() {
+    let days = |days: f64| Reading::of(Signal::LinkCertificate, "pay", Value::Gauge(days));
+    let unknown = Reading::of(Signal::LinkCertificate, "pay", Value::Nothing);
+    let mut world = World::usual();
+    let fired = world.tick(&[days(3.0)]);
+    assert_eq!(
+        (whats(&fired), fired[0].severity),
+        (vec![("CERTIFICATE_EXPIRY", "fired")], Some(Severity::High))
+    );
+    let mut next = world.restarted(RuleSet::usual(), Duration::from_secs(5));
+    assert_eq!(whats(&next.ticks(20, std::slice::from_ref(&unknown))), []);
+    assert_eq!(whats(&next.tick(&[days(3.0)])), [], "the same incident");
+    assert_eq!(next.standing("CERTIFICATE_EXPIRY").incident, 1);
+    let told = next.ticks(10, &[days(90.0)]);
+    assert_eq!(whats(&told), [("CERTIFICATE_EXPIRY", "resolved")]);
+    let mut other = World::usual();
+    assert_eq!(whats(&other.ticks(3, &[unknown])), []);
+    assert!(other.standings().is_empty());
+}
+
+#[test]
+fn what_a_rule_says_beside_its_ladder_follows_it_and_changes_no_name() {
+    let with = |label: &str, team: &str| {
+        let mut set = RuleSet::usual();
+        for rule in &mut set.rules {
+            rule.labels = Labels::from([(label.to_owned(), team.to_owned())]);
+            rule.runbook = Some(format!("ask {team}"));
+        }
+        set
+    };
+    let mut world = World::new(with("team", "red"));
+    let id = world.tick(&[failed("a", 3.0)])[0].id;
+    world.engine.reload(with("squad", "blue")).unwrap();
+    let standing = world.standing("CONNECTION_FAILED");
+    assert_eq!(standing.labels.keys().collect::<Vec<_>>(), ["link", "squad"]);
+    assert_eq!(standing.runbook.as_deref(), Some("ask blue"));
+    let mut next = world.restarted(with("squad", "blue"), Duration::from_secs(1));
+    assert_eq!(next.standing("CONNECTION_FAILED").id, id);
+    assert_eq!(whats(&next.ticks(4, &[failed("a", 9.0)])), []);
+}
+
+#[test]
+fn a_silence_that_follows_one_that_just_ran_out_keeps_its_own_words() {
+    let mut world = World::usual();
+    let id = world.tick(&[failed("a", 3.0)])[0].id;
+    let hush = |reason: &str, within: u64| Act::Silence {
+        who: "bob".into(),
+        reason: reason.into(),
+        within: Some(Duration::from_secs(within)),
+    };
+    let _told = world.act(id, hush("first", 5)).unwrap();
+    world.now = world.now.after(Duration::from_secs(6));
+    world.unix_ms += 6_000;
+    let told = world.act(id, hush("second", 60)).unwrap();
+    assert_eq!(whats(&told).len(), 2);
+    assert_eq!(told[1].note.as_deref(), Some("second"));
+    let silenced = world.standing("CONNECTION_FAILED").silenced.unwrap();
+    assert_eq!(
+        (silenced.reason.as_str(), silenced.expires_ms),
+        ("second", Some(world.unix_ms + 60_000))
+    );
+}

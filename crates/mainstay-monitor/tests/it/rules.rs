@@ -261,6 +261,10 @@ fn what_is_over_burns_no_longer_and_few_events_prove_nothing() {
     gaps.count(20, 1, 10);
     gaps.count(15, 1, 10);
     assert_eq!((gaps.last(1), gaps.last(11), gaps.last(9_999)), ((2, 20), (3, 30), (3, 30)));
+    let mut back = gaps.clone();
+    back.count(20 + 9_000, 5, 10);
+    back.count(21, 1, 10);
+    assert_eq!(back.last(9_999), (1, 10), "a clock that had leapt ahead is back");
     gaps.count(20 + 4_320, 0, 1);
     assert_eq!(gaps.last(9_999), (0, 1));
 }

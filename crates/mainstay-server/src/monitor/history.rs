@@ -1,6 +1,6 @@
 //! Cells of groups, in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use mainstay::monitor::engine::series::{Cell, Collector, Place, Row, Tier};
@@ -41,7 +41,8 @@ impl Histories {
                 changes.push(Change::put_value(CELLS, &key(group, tier.place(number)), &bytes));
             }
         }
-        self.collectors.retain(|known, _| cells.iter().any(|(group, _)| group == known));
+        let there: HashSet<&str> = cells.iter().map(|(group, _)| group.as_str()).collect();
+        self.collectors.retain(|known, _| there.contains(known.as_str()));
         changes
     }
 

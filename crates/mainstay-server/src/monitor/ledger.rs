@@ -99,7 +99,7 @@ impl Ledger {
         let (mut waiting, mut orphans) = (Vec::new(), Vec::new());
         each(store, ALERTS, |key, bytes| {
             let kept = serde_json::from_slice::<Kept>(&bytes).ok();
-            let orphan = kept.as_ref().and_then(orphan);
+            let orphan = kept.as_ref().map(orphan).unwrap_or_default();
             // Of a rule that is gone, or damaged: nobody asks for it any more.
             if !kept.is_some_and(|kept| board.engine_mut().restore(now, at, kept)) {
                 orphans.extend(orphan);

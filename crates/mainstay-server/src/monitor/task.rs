@@ -8,8 +8,11 @@ use mainstay::clock;
 use mainstay::event::{AnswerEvent, HealthEvent, HealthWhat, Kind};
 use mainstay::monitor::Collector;
 use mainstay::monitor::engine::engine::{Happening, Reading, Value};
+use mainstay::monitor::engine::overload::Sample;
 use mainstay::monitor::engine::rules::Signal;
-use mainstay::monitor::system::LagMeter;
+use mainstay::monitor::engine::summary::System;
+use mainstay::monitor::system::{LagMeter, SystemReader};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::{Inner, Monitor, gather, maintenance};
@@ -29,11 +32,20 @@ pub(crate) fn days_until(then: SystemTime) -> f64 {
 /// Watches until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let lag = LagMeter::start();
+    let mut system = SystemReader::default();
     // What went on firing over the restart.
     tell(&shared, &[]);
     loop {
         tokio::join!(sleep(shared.monitor.interval()), shared.monitor.look_around());
-        let told = shared.monitor.cycle(&shared, &lag);
+        let (late, reconnecting) = (lag.take(), shared.monitor.reconnecting());
+        // It reads files, one of them as long as there are connections.
+        let read = spawn_blocking(move || {
+            let read = system.read(late, reconnecting);
+            (system, read)
+        });
+        let Ok((reader, seen)) = read.await else { return };
+        system = reader;
+        let told = shared.monitor.cycle(&shared, seen);
         tell(&shared, &told);
         shared.notifier.evaluated();
         shared.engine.events().send(|| {
@@ -76,7 +88,7 @@ pub(crate) fn tell(shared: &Shared, told: &[Happening]) {
 
 impl Monitor {
     /// One look at everything.
-    pub(crate) fn cycle(&self, shared: &Shared, lag: &LagMeter) -> Vec<Happening> {
+    fn cycle(&self, shared: &Shared, (sample, system): (Sample, System)) -> Vec<Happening> {
         let (now, at) = (clock::now(), unix_ms());
         let mut guard = self.inner();
         let inner = &mut *guard;
@@ -84,9 +96,8 @@ impl Monitor {
         for (link, held) in shared.engine.links() {
             let (view, stats) = (link.view(), link.stats());
             inner.collector.link(now, link.name(), (&view, &stats), held.spec.required, &mut found);
-            if let Some(expiry) = held.certificate_expiry() {
-                Collector::certificate(link.name(), days_until(expiry), &mut found);
-            }
+            let days = held.certificate_expiry().map(days_until);
+            Collector::certificate(link.name(), days, &mut found);
             if let Some(records) = held.new_answer() {
                 let link = link.name().clone();
                 let answer = AnswerEvent { link, records };
@@ -105,15 +116,7 @@ impl Monitor {
             &mut inner.sessions,
             &mut found,
         );
-        let lag = lag.take();
-        gather::process(lag, &mut found);
-        let links = &found.findings.links;
-        let sessions = &found.findings.sessions;
-        let reconnecting = gather::share(
-            links.reconnecting + sessions.reconnecting,
-            links.total + sessions.connected + sessions.reconnecting,
-        );
-        let (sample, system) = inner.system.read(lag, reconnecting.unwrap_or_default());
+        gather::process(sample.lag, &mut found);
         if let Some(load) = system.load {
             found.findings.readings.push(Reading::new(Signal::SystemLoad, Value::Gauge(load)));
         }
@@ -156,6 +159,15 @@ impl Monitor {
         // Where there is no room, the cell is kept whole with the next cycle.
         drop(self.writer.try_submit(rows));
         told
+    }
+
+    /// Which share of all connections was being made again, as of the last look.
+    fn reconnecting(&self) -> f64 {
+        let summary = self.summary();
+        let (links, sessions) = (summary.links, summary.sessions);
+        let open = links.reconnecting + sessions.reconnecting;
+        let all = links.total + sessions.connected + sessions.reconnecting;
+        gather::share(open, all).unwrap_or_default()
     }
 
     /// Tells receivers what has changed of alerts.

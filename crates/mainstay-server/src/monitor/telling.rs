@@ -102,16 +102,16 @@ fn notice(standing: &Standing, severity: Severity, status: Status) -> Notice {
     }
 }
 
-/// What to tell of an alert that fired before a restart and whose rule is gone since.
-pub(super) fn orphan(kept: &Kept) -> Option<Notice> {
-    let (severity, incident) = kept.firing()?;
-    Some(Notice {
+/// What to tell of an alert that was told before a restart and whose rule is gone since.
+pub(super) fn orphan(kept: &Kept) -> Vec<Notice> {
+    let (severity, incident) = kept.firing().unwrap_or((Severity::Low, 0));
+    let notice = |status| Notice {
         id: kept.id(),
         rule: kept.rule().into(),
         labels: kept.labels(),
         incident,
         severity,
-        status: Status::Resolved,
+        status,
         muted: false,
         flapping: false,
         since_unix_ms: 0,
@@ -119,5 +119,8 @@ pub(super) fn orphan(kept: &Kept) -> Option<Notice> {
         value: None,
         threshold: None,
         runbook: None,
-    })
+    };
+    let over = kept.firing().map(|_| notice(Status::Resolved));
+    let heard = kept.has_no_data().then(|| notice(Status::NoDataEnded));
+    over.into_iter().chain(heard).collect()
 }

@@ -43,8 +43,9 @@ struct LinkBefore {
     failed: u64,
     attempts: u64,
     calls: Option<Duration>,
-    down: Option<Instant>,
+    trying: Option<Instant>,
     given_up: Option<Instant>,
+    down: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +97,7 @@ impl Collector {
             stats.calls.last().into_iter().for_each(|call| cell.took(call));
         }
         before.calls = calls;
-        let [reconnecting, given_up] = before.standing(now, view);
+        let [reconnecting, given_up, down] = before.standing(now, view);
         let is_connected = view.state.is_healthy();
         cell.stood_at(if is_connected { 1.0 } else { 0.0 });
 
@@ -117,16 +118,17 @@ impl Collector {
             gauge(Signal::LinkFailed, given_up),
         ]);
         if required {
-            readings.push(gauge(Signal::LinkRequiredDown, reconnecting.max(given_up)));
+            readings.push(gauge(Signal::LinkRequiredDown, down));
         }
         self.all_links.merge(&Cell { level_sum: 0.0, levels: 0, ..cell.clone() });
         into.cells.push((format!("link:{name}"), cell));
     }
 
     /// Takes how many days the certificate that a link's peer shows is still valid; below 0 when it is
-    /// not any more.
-    pub fn certificate(name: &str, days: f64, into: &mut Collected) {
-        let reading = Reading::of(Signal::LinkCertificate, name, Value::Gauge(days));
+    /// not any more; none while nobody knows.
+    pub fn certificate(name: &str, days: Option<f64>, into: &mut Collected) {
+        let value = days.map_or(Value::Nothing, Value::Gauge);
+        let reading = Reading::of(Signal::LinkCertificate, name, value);
         into.findings.readings.push(reading);
     }
 
@@ -222,8 +224,9 @@ impl Collector {
 }
 
 impl LinkBefore {
-    /// How long it has been trying to come back, and how long it has been given up.
-    fn standing(&mut self, now: Instant, view: &LinkView) -> [Duration; 2] {
+    /// How long it has been trying to come back, how long it has been given up, and how long one or
+    /// the other.
+    fn standing(&mut self, now: Instant, view: &LinkView) -> [Duration; 3] {
         let paused = view.suspended == Some(SuspendReason::Paused);
         let is_down = match view.state {
             StateName::Reconnecting | StateName::Connecting => true,
@@ -234,9 +237,12 @@ impl LinkBefore {
             | StateName::Closing => false,
         };
         let has_failed = view.state == StateName::Failed;
-        self.down = is_down.then(|| self.down.unwrap_or(now).min(now));
-        self.given_up = has_failed.then(|| self.given_up.unwrap_or(now).min(now));
-        [span(now, self.down), span(now, self.given_up)]
+        let since =
+            |known: Option<Instant>, holds: bool| holds.then(|| known.unwrap_or(now).min(now));
+        self.trying = since(self.trying, is_down);
+        self.given_up = since(self.given_up, has_failed);
+        self.down = since(self.down, is_down || has_failed);
+        [self.trying, self.given_up, self.down].map(|since| span(now, since))
     }
 }
 

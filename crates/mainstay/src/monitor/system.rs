@@ -160,12 +160,13 @@ fn pressure(what: &str) -> Option<String> {
     of_group.or_else(|| fs::read_to_string(format!("/proc/pressure/{what}")).ok())
 }
 
-/// The folder of our control group of version 2, unless it is the root, which has no limits.
+/// The folder of our control group of version 2. In a container it is called the root and is one all
+/// the same; that of the machine has no limits.
 fn own_group() -> Option<std::path::PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let path = path.trim_start_matches('/');
-    (!path.is_empty()).then(|| Path::new("/sys/fs/cgroup").join(path))
+    Some(Path::new("/sys/fs/cgroup").join(path))
 }
 
 /// The `total` of the line that begins with `which`, in microseconds.
@@ -198,15 +199,24 @@ fn kilobytes(text: &str, field: &str) -> Option<u64> {
     number.checked_mul(1_024)
 }
 
-/// How much of what our control group may have is in use.
+/// How much of what our control group may have is in use, without pages of files that can be had back
+/// at any time.
 fn group_memory() -> Option<f64> {
     let group = own_group()?;
     let number = |file: &str| {
         let text = fs::read_to_string(group.join(file)).ok()?;
         text.trim().parse::<u64>().ok()
     };
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let cached = counted(&stat, "inactive_file ").unwrap_or(0);
+    let used = number("memory.current").map(|used| used.saturating_sub(cached));
     // Without a limit it says `max`.
-    ratio(number("memory.current"), number("memory.max"))
+    ratio(used, number("memory.max"))
+}
+
+/// The number behind a word at the beginning of a line.
+fn counted(text: &str, word: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(word))?.trim().parse().ok()
 }
 
 fn descriptors_max() -> Option<u64> {
@@ -250,6 +260,13 @@ mod tests {
         assert_eq!(kilobytes(text, "MemTotal:"), Some(24_576_000));
         assert_eq!(kilobytes(text, "MemAvailable:"), None);
         assert_eq!(kilobytes(text, "VmRSS:"), None);
+    }
+
+    #[test]
+    fn counts_stand_behind_their_word() {
+        let text = "anon 5\ninactive_file 42\nactive_file 7\n";
+        assert_eq!(counted(text, "inactive_file "), Some(42));
+        assert_eq!(counted(text, "file "), None);
     }
 
     #[cfg(target_os = "linux")]

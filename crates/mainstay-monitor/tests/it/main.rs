@@ -7,6 +7,8 @@ mod defaults;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod explaining;
+#[cfg(test)]
 mod flags;
 #[cfg(test)]
 mod model;
@@ -26,3 +28,5 @@ mod series;
 mod told;
 #[cfg(test)]
 mod trends;
+#[cfg(test)]
+mod world;

@@ -55,7 +55,8 @@ pub fn sections() -> Vec<Section> {
 fn cycle_rows() -> Vec<Row> {
     let ours = Arc::new(filled(MILLION));
     let alone = Arc::clone(&ours);
-    let beat = |(registry, keys): &(mainstay_registry::Registry, Vec<mainstay_registry::Key>), n| {
+    let beat = |(registry, keys): &(mainstay_registry::Registry, Vec<mainstay_registry::Key>),
+                n| {
         for nr in 0..1_000 {
             let key = of(keys, n * 1_000 + nr);
             black_box(registry.answered(at(n), key, Duration::from_micros(20_000 + nr)));
@@ -172,7 +173,10 @@ fn a_check() -> Measured {
     let text = format!(
         "| what | of one check |\n|---|---|\n| CPU, both ends | {micros:.0} us |\n| bytes, both ways | {each} |\n\n"
     );
-    Measured { text, targets: vec![(format!("a check is at most 1 KiB on the wire: {each}"), each <= 1_024)] }
+    Measured {
+        text,
+        targets: vec![(format!("a check is at most 1 KiB on the wire: {each}"), each <= 1_024)],
+    }
 }
 
 fn answer(mut stream: std::net::TcpStream, counted: &AtomicU64) {

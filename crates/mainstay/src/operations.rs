@@ -113,7 +113,8 @@ impl Operations {
         }
     }
 
-    /// What has ended since this was last asked. One of those who ask gets it: whoever has a
+    /// What has ended since this was last asked; nothing the first time. One of those who ask gets
+    /// it: whoever has a
     /// [`Monitor`](crate::monitor::Monitor) leaves it to that.
     #[must_use = "what is taken is gone"]
     pub fn take_totals(&self) -> Totals {

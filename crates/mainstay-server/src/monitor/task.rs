@@ -32,6 +32,8 @@ pub(crate) fn days_until(then: SystemTime) -> f64 {
 /// Watches until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let lag = LagMeter::start();
+    // From now on operations are counted.
+    drop(shared.operations.take_totals());
     let mut system = SystemReader::default();
     // What went on firing over the restart.
     tell(&shared, &[]);

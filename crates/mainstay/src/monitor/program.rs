@@ -92,6 +92,10 @@ impl Monitor {
             return Err(ConfigError::new("every", config.every, "1 s to 1 min"));
         }
         let board = Board::new(config.rules)?;
+        // From now on operations are counted.
+        if let Some(operations) = &watched.operations {
+            drop(operations.take_totals());
+        }
         let inner =
             Inner { board, collector: Collector::default(), system: SystemReader::default() };
         let shared = Arc::new(Shared {

@@ -92,7 +92,7 @@ impl SystemReader {
             (!span.is_zero()).then(|| (micros(waited) / span.as_secs_f64()).clamp(0.0, 1.0))
         };
         let memory = Memory::read();
-        let fds = fs::read_dir("/proc/self/fd").ok().map(|list| list.count() as u64);
+        let fds = descriptors();
         let fds_max = descriptors_max();
         let sample = Sample {
             lag,
@@ -217,6 +217,16 @@ fn group_memory() -> Option<f64> {
 /// The number behind a word at the beginning of a line.
 fn counted(text: &str, word: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(word))?.trim().parse().ok()
+}
+
+/// How many file descriptors are open. Kernels since 6.2 say so; before that they are counted.
+fn descriptors() -> Option<u64> {
+    let folder = "/proc/self/fd";
+    let said = fs::metadata(folder).ok()?.len();
+    if said > 0 {
+        return Some(said);
+    }
+    fs::read_dir(folder).ok().map(|list| list.count() as u64)
 }
 
 fn descriptors_max() -> Option<u64> {

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub(super) struct Instruments {
     verdicts: [Counter; VERDICTS.len()],
     seconds: Histogram,
     attempts: Histogram,
+    /// Whether anybody ever asked for totals: until then nobody pays for them.
+    asked: AtomicBool,
     /// What has ended since somebody asked.
     totals: Mutex<Totals>,
 }
@@ -35,6 +38,7 @@ impl Instruments {
             verdicts: VERDICTS.map(verdict),
             seconds: histogram!("mainstay_operation_seconds"),
             attempts: histogram!("mainstay_operation_attempts"),
+            asked: AtomicBool::new(false),
             totals: Mutex::default(),
         }
     }
@@ -52,13 +56,16 @@ impl Instruments {
         self.verdicts[index].increment(1);
         self.seconds.record(seconds);
         self.attempts.record(f64::from(attempts));
-        self.totals().ended(verdict, Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        if self.asked.load(Ordering::Relaxed) {
+            self.totals().ended(verdict, Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        }
     }
 }
 
 impl Instruments {
     /// What has ended since this was last asked.
     pub(super) fn take(&self) -> Totals {
+        self.asked.store(true, Ordering::Relaxed);
         std::mem::take(&mut *self.totals())
     }
 

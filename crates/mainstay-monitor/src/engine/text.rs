@@ -53,7 +53,9 @@ pub(super) fn summary(active: &Active, value: Option<f64>, threshold: Option<f64
     if let Some(value) = value {
         text += &format!(": {}", number(value, info.unit));
     }
-    if let Some(threshold) = threshold.filter(|threshold| *threshold > 0.0) {
+    // What begins at once has no figure to be beyond.
+    let least = if info.unit == "s" { 1.0 } else { f64::MIN_POSITIVE };
+    if let Some(threshold) = threshold.filter(|threshold| *threshold >= least) {
         text += &format!(", {side} {}", number(threshold, info.unit));
     }
     text

@@ -79,6 +79,7 @@ fn each_thing_has_its_own_alert_under_a_name_that_stays() {
     let told = world.tick(&[failed("a", 3.0), failed("b", 0.0), failed("c", 4.0)]);
     let names: Vec<_> = told.iter().map(|one| one.labels["link"].as_str()).collect();
     assert_eq!(names, ["a", "c"]);
+    assert_eq!(&*told[0].summary, "given up: 3 s", "at once is no threshold to be told");
     let labels = Labels::from([("link".to_owned(), "a".to_owned())]);
     assert_eq!(told[0].id, fingerprint("CONNECTION_FAILED", &labels));
     assert_eq!(told[0].id, 12_588_904_201_172_435_782, "for ever: receivers know incidents by it");

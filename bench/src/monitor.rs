@@ -42,14 +42,23 @@ pub fn sections() -> Vec<Section> {
         Section {
             name: "memory of the monitor",
             note: "Of one group: the cells that time is in. What is over is in the store, at most \
-                   6 130 cells a group, of about 40 bytes without latencies.",
+                   6 130 cells a group.",
             content: Content::Sizes(vec![
                 ("mainstay, the cells of one group".into(), size_of::<Collector>() as u64),
+                ("mainstay, a minute of a link in the store".into(), stored()),
                 ("mainstay, one alert".into(), size_of::<Alert>() as u64),
                 ("mainstay, one trend".into(), size_of::<Trend>() as u64),
             ]),
         },
     ]
+}
+
+/// Bytes of a minute in which a link was asked twice.
+fn stored() -> u64 {
+    let mut cell = Cell::default();
+    (0..2).for_each(|nr| cell.succeeded(Duration::from_millis(20 + 30 * nr)));
+    cell.stood_at(1.0);
+    cell.encode(1_800_000_000_000 / 60_000).len() as u64
 }
 
 fn cycle_rows() -> Vec<Row> {

@@ -47,6 +47,16 @@ impl Client {
     ///
     /// [`ConfigError`] naming the field that makes no sense.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
+        Self::named("chittyid", config)
+    }
+
+    /// The same, whose connection and breaker have another name than `chittyid` in events, logs and
+    /// metrics.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the field that makes no sense.
+    pub fn named(name: &str, config: ClientConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let address = Address::new(&config)?;
         let origin = address.origin();
@@ -63,8 +73,8 @@ impl Client {
         };
         let transport = HttpTransport::new(http)?;
         let watch = &config.watch;
-        let watch = Watch::new(transport.clone(), watch.link(), watch.enabled)?;
-        let wire = Wire::new(&config, transport, watch)?;
+        let watch = Watch::new(name, transport.clone(), watch.link(), watch.enabled)?;
+        let wire = Wire::new(name, &config, transport, watch)?;
         let minute = Duration::from_secs(60);
         let rates = config.mints_per_minute.map(|mints| Rates::new(mints, minute, mints));
         let inner = Inner {

@@ -78,12 +78,13 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(
+        name: &str,
         config: &ClientConfig,
         transport: HttpTransport,
         watch: Watch,
     ) -> Result<Self, ConfigError> {
         let policy = config.policy().checked()?;
-        let gate = Gate::new("chittyid", &policy.gate)?;
+        let gate = Gate::new(name, &policy.gate)?;
         let once = CallConfig { attempts: 1, ..policy.call };
         let check = CallConfig { attempt_timeout: Some(config.watch.timeout), ..once };
         Ok(Self {

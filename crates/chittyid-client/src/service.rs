@@ -101,6 +101,12 @@ impl Client {
         self.inner.wire.is_resilient.store(enabled, Ordering::Relaxed);
     }
 
+    /// The watched connection, once anything has started it: for a monitor.
+    #[must_use]
+    pub fn started(&self) -> Option<&Link> {
+        self.inner.wire.watch.started()
+    }
+
     /// Whether retries, breaker and cache are on.
     #[must_use]
     pub fn is_resilience_enabled(&self) -> bool {

@@ -79,6 +79,7 @@ pub struct ConnectionStats {
 /// Starts the link when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Watch {
+    name: Box<str>,
     transport: HttpTransport,
     config: LinkConfig,
     starts_by_itself: bool,
@@ -87,19 +88,20 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(
+        name: &str,
         transport: HttpTransport,
         config: LinkConfig,
         starts_by_itself: bool,
     ) -> Result<Self, ConfigError> {
         // A link is checked when it is made, which is later: its configuration is checked here.
         mainstay::core::link::Link::new(&config).map_err(|error| error.within("watch"))?;
-        Ok(Self { transport, config, starts_by_itself, link: OnceLock::new() })
+        Ok(Self { name: name.into(), transport, config, starts_by_itself, link: OnceLock::new() })
     }
 
     /// The link, which is made now if there is none, and connects when it is told to.
     pub(crate) fn link(&self) -> &Link {
         self.link.get_or_init(|| {
-            let options = LinkOptions::new("chittyid").config(self.config);
+            let options = LinkOptions::new(&*self.name).config(self.config);
             Link::open(options, self.transport.clone()).expect("a configuration that was checked")
         })
     }

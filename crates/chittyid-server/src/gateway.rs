@@ -44,6 +44,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// What its connection, its breaker and its cache are called in metrics and alerts.
+    pub const NAME: &str = "chittyid-gateway";
+
     /// A gateway to the authority that `config` names. It passes on the key that each caller shows,
     /// and has none of its own.
     ///
@@ -53,7 +56,17 @@ impl Gateway {
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         check(&config)?;
         let name = format!("mainstay-{:016x}", clock::draw());
-        Ok(Self { client: Client::new(config)?, places: Semaphore::new(AT_ONCE_MAX), name })
+        Ok(Self {
+            client: Client::named(Self::NAME, config)?,
+            places: Semaphore::new(AT_ONCE_MAX),
+            name,
+        })
+    }
+
+    /// What asks the authority: for a monitor.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// A place among those who ask at the same time.

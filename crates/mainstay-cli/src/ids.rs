@@ -15,6 +15,7 @@ use chittyid_server::{
 use mainstay::core::config::ConfigError;
 use mainstay::monitor::engine::engine::{Reading, Value};
 use mainstay::monitor::engine::rules::Signal;
+use mainstay::monitor::{CacheFigures, Sources};
 use mainstay_server::auth::Identity;
 use mainstay_server::config::{Config, Engine, Problems, safe_url};
 use mainstay_server::{Ground, Product, ProductError};
@@ -76,23 +77,40 @@ fn routes(config: ChittyIdConfig, ground: Ground) -> Result<Router, ProductError
     if let Some(config) = config.authority {
         let authority = Arc::new(Authority::new(config, store, writer)?);
         let watched = authority.clone();
-        sources.add(move || watched.left().iter().map(left).collect());
+        sources.reading(move || watched.left().iter().map(left).collect());
         routes = authority_routes(authority).layer(from_fn(known));
     }
     if let Some(mut config) = config.gateway {
         if asks_here {
             config.base_url = format!("http://{}", reached(address));
         }
-        routes = routes.merge(gateway_routes(Arc::new(Gateway::new(config)?)));
+        let gateway = Gateway::new(config)?;
+        watch(&gateway, &sources);
+        routes = routes.merge(gateway_routes(Arc::new(gateway)));
     }
     Ok(routes)
 }
 
+/// Lets the monitor judge what a gateway stands on: its connection, its breaker and its verdicts.
+fn watch(gateway: &Gateway, sources: &Sources) {
+    let client = gateway.client();
+    sources.gate(Gateway::NAME, client.gate().clone());
+    let (connected, asked) = (client.clone(), client.clone());
+    sources.link(Gateway::NAME, move || connected.started().cloned());
+    sources.cache(Gateway::NAME, move || {
+        let stats = asked.cache_stats();
+        CacheFigures {
+            hits: stats.hits,
+            misses: stats.misses,
+            taken: stats.size,
+            places: stats.max_size,
+        }
+    });
+}
+
 /// Which share of a sequence's ids is left.
-#[expect(clippy::cast_precision_loss, reason = "a sequence has far fewer than 2⁵³ ids")]
 fn left(left: &Left) -> Reading {
-    let share = left.left as f64 / left.limit.max(1) as f64;
-    Reading::of(Signal::IdsLeft, &left.sequence, Value::Gauge(share))
+    Reading::of(Signal::IdsLeft, &left.sequence, Value::Gauge(left.share()))
 }
 
 /// Whether a gateway that names no authority has one beside it.

@@ -4,6 +4,7 @@
 //! the moment of asking: a link that is gone leaves no stale series behind.
 
 pub(crate) mod buckets;
+mod gates;
 mod monitor;
 mod notifications;
 mod page;
@@ -148,17 +149,24 @@ pub(crate) fn page(format: Format, shared: &Shared) -> String {
     process::prepare();
     let mut page = Page::new(format);
     process::process(&mut page, shared);
-    links(&mut page, &shared.engine.links());
+    links(&mut page, shared);
+    let sources = shared.monitor.sources();
+    let held = shared.engine.gates().into_iter().map(|gate| gate.view());
+    gates::gates(&mut page, &held.chain(sources.gates()).collect::<Vec<_>>());
+    gates::caches(&mut page, &sources.caches());
     sessions::sessions(&mut page, &shared.hub);
     monitor::monitor(&mut page, &shared.monitor);
+    monitor::pushes(&mut page, &shared.pushes);
     notifications::notifications(&mut page, &shared.notifier);
     shared.recorder.write(&mut page);
     page.end()
 }
 
-fn links(page: &mut Page, links: &[(Link, Held)]) {
-    let stats: Vec<(&str, LinkStats)> =
-        links.iter().map(|(link, _)| (&**link.name(), link.stats())).collect();
+fn links(page: &mut Page, shared: &Shared) {
+    let (links, others) = (&shared.engine.links(), shared.monitor.sources().links());
+    let ours = links.iter().map(|(link, _)| (&**link.name(), link.stats()));
+    let theirs = others.iter().map(|(name, link)| (&**name, link.stats()));
+    let stats: Vec<(&str, LinkStats)> = ours.chain(theirs).collect();
     LINKS.iter().for_each(|series| series.write(page, &stats));
     let sockets: Vec<(&str, SocketStats)> =
         links.iter().filter_map(|(link, held)| Some((&**link.name(), held.socket()?))).collect();

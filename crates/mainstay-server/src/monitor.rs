@@ -9,7 +9,6 @@ mod gather;
 mod history;
 mod ledger;
 mod maintenance;
-mod sources;
 mod task;
 mod telling;
 
@@ -21,11 +20,11 @@ use std::time::Duration;
 use mainstay::clock;
 use mainstay::core::config::ConfigError;
 use mainstay::core::time::Instant;
-use mainstay::monitor::Collector;
 use mainstay::monitor::engine::board::Board;
 use mainstay::monitor::engine::engine::{Act, ActError, Happening, Standing};
 use mainstay::monitor::engine::rules::RuleSet;
 use mainstay::monitor::engine::summary::Summary;
+use mainstay::monitor::{Collector, Sources};
 use mainstay_store::{Store, StoreError, Writer};
 use tokio::sync::watch;
 
@@ -36,7 +35,6 @@ pub(crate) use history::series;
 pub(crate) use ledger::{AlertEvent, is_place, page};
 pub(crate) use maintenance::WEEKDAYS;
 pub use maintenance::{MaintenanceSpec, Recurring, Times};
-pub use sources::Sources;
 pub(crate) use task::{days_until, run, tell};
 
 use connectivity::Connectivity;
@@ -121,6 +119,11 @@ impl Monitor {
             connectivity: Connectivity::default(),
             evaluated: watch::Sender::new(None),
         })
+    }
+
+    /// Whether this machine is cut off; none where nobody is asked.
+    pub(crate) fn is_offline(&self) -> Option<bool> {
+        self.connectivity.is_offline(&self.inner().spec.connectivity)
     }
 
     /// What others measure.

@@ -9,12 +9,12 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use mainstay::monitor::Sources;
 use mainstay_store::{Store, Writer};
 
 use crate::accept::source;
 use crate::api::guard;
 use crate::auth::Identity;
-use crate::monitor::Sources;
 use crate::state::Shared;
 
 /// The largest body that a product is given, unless its routes say otherwise.

@@ -72,6 +72,8 @@ pub struct CacheStats {
     pub errors: u64,
     /// Values kept now.
     pub size: usize,
+    /// The most of them.
+    pub capacity: usize,
     /// Share of answers from memory, from 0 to 1.
     pub hit_rate: f64,
 }
@@ -306,6 +308,7 @@ impl<K: Eq + Hash + Clone, V: Clone, E> Cache<K, V, E> {
             loads: read(&shared.loads),
             errors: read(&shared.errors),
             size: shared.slots.len(),
+            capacity: shared.config.capacity,
             hit_rate: Ratio::of(hits, hits + misses).as_f64(),
         }
     }

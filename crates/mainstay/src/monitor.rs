@@ -1,4 +1,4 @@
-//! Watches links, gates, operations and the machine: a summary, trends, and alerts.
+//! Watches links, gates, operations, caches and the machine: a summary, trends, and alerts.
 //!
 //! A [`Monitor`] looks every ten seconds at what it was given, and judges it by the default rules
 //! ([`mainstay_monitor::rules::defaults`]) or others. Alerts are told on [`Monitor::subscribe`],
@@ -23,9 +23,11 @@
 
 mod collect;
 mod program;
+mod sources;
 pub mod system;
 
 pub use collect::{Collected, Collector, GROUP_LINKS, GROUP_OPERATIONS};
 pub use program::{Monitor, MonitorConfig, Watched};
+pub use sources::{CacheFigures, Sources};
 
 pub use mainstay_monitor as engine;

@@ -22,6 +22,13 @@ pub struct Left {
 }
 
 impl Left {
+    /// The share that is left, from 0 to 1.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a sequence has far fewer than 2⁵³ ids")]
+    pub fn share(&self) -> f64 {
+        self.left as f64 / self.limit.max(1) as f64
+    }
+
     /// Whether it is time to act.
     #[must_use]
     pub const fn is_low(&self) -> bool {
@@ -40,7 +47,10 @@ impl Capacity {
         }
         let is_new_end = left == 0 && before.as_ref().is_none_or(|before| before.left > 0);
         let lowest = known.values().map(|one| one.left).min().unwrap_or(left);
+        let shares = known.values().map(Left::share);
+        let lowest_share = shares.fold(1.0, f64::min);
         drop(known);
+        metrics::gauge!("chittyid_sequence_left_ratio_lowest").set(lowest_share);
         #[expect(clippy::cast_precision_loss, reason = "a gauge of at most 359 964")]
         metrics::gauge!("chittyid_sequence_left_lowest").set(lowest as f64);
         if now.is_low() && before.is_none_or(|before| !before.is_low()) {

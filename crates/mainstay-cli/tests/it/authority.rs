@@ -219,3 +219,39 @@ fn the_deployment_checklist_of_seed_002_passes() {
     assert_eq!(ended.stdout.lines().count(), 8);
     assert!(ended.stdout.lines().all(|line| line.starts_with("ok ")), "{}", ended.stdout);
 }
+
+#[test]
+fn the_monitor_judges_what_a_gateway_stands_on() {
+    let monitor = "[monitor]\ninterval = \"1s\"\npacks = [\"chittyid\"]\n";
+    let serving = serve(&format!("{FILE}{monitor}"));
+    let name = "chittyid-gateway";
+    serving.until("/api/v1/monitor/groups", |all| {
+        let groups = all["groups"].as_array().unwrap();
+        ["cache", "gate"].iter().all(|kind| groups.contains(&format!("{kind}:{name}").into()))
+    });
+    // Each id is new to the cache.
+    let minted = run(&serving, &["id", "mint", "INFO", "--count", "20"]);
+    for id in minted.stdout.lines() {
+        let (status, body) = ask(&serving.address, "GET", &format!("/api/id/validate/{id}"), None);
+        assert_eq!(status, 200, "{body}");
+    }
+    let all = serving.until("/api/v1/alerts?rule=CHITTYID_CACHE_HIT_RATE", |all| {
+        all["alerts"][0]["state"] == "FIRING"
+    });
+    let alert = &all["alerts"][0];
+    assert_eq!((&alert["labels"]["cache"], &alert["severity"]), (&name.into(), &"MEDIUM".into()));
+    let (_, page) = ask(&serving.address, "GET", "/metrics", None);
+    for line in [
+        format!("mainstay_cache_misses_total{{cache=\"{name}\"}} 20"),
+        format!("mainstay_cache_hits_total{{cache=\"{name}\"}} 0"),
+        format!("mainstay_cache_capacity{{cache=\"{name}\"}} 10000"),
+        format!("mainstay_gate_failed_total{{gate=\"{name}\"}} 0"),
+        format!("mainstay_breaker_open{{gate=\"{name}\"}} 0"),
+        format!("mainstay_breaker_half_open{{gate=\"{name}\"}} 0"),
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}: {page}");
+    }
+    // Its link is watched from the first request on.
+    let up = format!("mainstay_link_up{{link=\"{name}\"}} ");
+    assert!(page.contains(&up), "{page}");
+}

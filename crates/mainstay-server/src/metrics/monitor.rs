@@ -8,6 +8,7 @@ use mainstay::monitor::engine::summary::Summary;
 use super::page::{Kind, Page};
 use super::whole;
 use crate::monitor::Monitor;
+use crate::push::Pushes;
 
 /// Writes what the page says of alerts, and of this machine. All labels are of lists that never
 /// grow.
@@ -15,11 +16,24 @@ pub(super) fn monitor(page: &mut Page, monitor: &Monitor) {
     let summary = monitor.summary();
     alerts(page, &summary);
     system(page, &summary);
+    if let Some(offline) = monitor.is_offline() {
+        let help = "1 when this machine reaches none of monitor.connectivity.targets.";
+        page.one("mainstay_self_offline", Kind::Gauge, help, f64::from(u8::from(offline)));
+    }
     let last: Option<Instant> = *monitor.evaluated().borrow();
     if let Some(last) = last {
         let help = "How long ago alerts were last judged.";
         let age = clock::now().since(last).as_secs_f64();
         page.one("mainstay_monitor_last_evaluation_age_seconds", Kind::Gauge, help, age);
+    }
+}
+
+/// Writes how late the jobs are that must report.
+pub(super) fn pushes(page: &mut Page, pushes: &Pushes) {
+    let help = "How long the job has been late to report.";
+    let mut family = page.family("mainstay_push_late_seconds", Kind::Gauge, help);
+    for view in pushes.views() {
+        family.sample(&[("push", &*view.name)], view.late.as_secs_f64());
     }
 }
 

@@ -14,9 +14,10 @@ use super::page::{Kind, Page};
 const SERIES_MAX: usize = 10_000;
 
 /// What is said of the families that the libraries record.
-const KNOWN: [(&str, Kind, &str); 13] = [
+const KNOWN: [(&str, Kind, &str); 14] = [
     ("chittyid_minted_total", Kind::Counter, "Ids that were minted."),
     ("chittyid_sequence_left_lowest", Kind::Gauge, "Ids left of the sequence with the fewest."),
+    ("chittyid_sequence_left_ratio_lowest", Kind::Gauge, "The lowest share of ids that is left."),
     ("chittyid_validated_total", Kind::Counter, "Ids that were validated, by outcome."),
     ("mainstay_breaker_open", Kind::Gauge, "1 when the breaker of a gate is open."),
     ("mainstay_gate_admitted_total", Kind::Counter, "Calls that a gate let through."),

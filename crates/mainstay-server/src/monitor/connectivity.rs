@@ -59,9 +59,14 @@ impl Connectivity {
 
     /// Whether it is offline; nothing where nobody is asked.
     pub(super) fn reading(&self, spec: &ConnectivitySpec) -> Option<Reading> {
-        let offline = self.0.load(Ordering::Relaxed) >= MISSES;
+        let offline = self.is_offline(spec)?;
         let value = Value::Gauge(f64::from(u8::from(offline)));
-        (!spec.targets.is_empty()).then(|| Reading::new(Signal::SelfOffline, value))
+        Some(Reading::new(Signal::SelfOffline, value))
+    }
+
+    /// The same as a word.
+    pub(super) fn is_offline(&self, spec: &ConnectivitySpec) -> Option<bool> {
+        (!spec.targets.is_empty()).then(|| self.0.load(Ordering::Relaxed) >= MISSES)
     }
 }
 

@@ -110,6 +110,7 @@ impl Monitor {
             inner.collector.gate(now, &gate.view(), &mut found);
         }
         inner.collector.operations(&shared.operations.take_totals(), &mut found);
+        inner.collector.sources(now, &self.sources, &mut found);
         inner.collector.finish(&mut found);
         let hub = &shared.hub;
         gather::sessions(
@@ -124,7 +125,6 @@ impl Monitor {
         }
         (found.findings.sample, found.findings.system) = (sample, system);
         let readings = &mut found.findings.readings;
-        readings.extend(self.sources.read());
         readings.extend(shared.pushes.readings());
         readings.extend(self.connectivity.reading(&inner.spec.connectivity));
         let stamp = Timestamp::from_millisecond(i64::try_from(at).unwrap_or(i64::MAX));

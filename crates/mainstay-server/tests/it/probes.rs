@@ -195,6 +195,8 @@ async fn a_dead_uplink_is_told_once_and_not_once_for_each_link() {
     drop(ports);
     let offline = running.alert("SELF_OFFLINE", |one| one["state"] == "FIRING").await;
     assert_eq!(offline["severity"], "CRITICAL");
+    let page = running.get("/metrics", &format!("Host: {}", running.address)).await;
+    assert!(page.contains("\nmainstay_self_offline 1\n"), "{page}");
     let fires = |one: &Value| one["state"] == "FIRING";
     let all = until(&running, "/api/v1/alerts?rule=CONNECTION_RECONNECTING", |all| {
         let alerts = all["alerts"].as_array().unwrap();

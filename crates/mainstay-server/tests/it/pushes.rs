@@ -76,6 +76,12 @@ async fn a_report_is_kept_over_a_restart_and_a_failure_is_told_at_once() {
     let failed = running.job("backup").await;
     assert_eq!((&failed["state"], &failed["message"]), (&"failed".into(), &"no space left".into()));
     assert!(failed["late_ms"].as_u64().unwrap() >= 1_000);
+    let see = format!("Host: {}\r\nAuthorization: Bearer a-token-of-operators", running.address);
+    let page = running.get("/metrics", &see).await;
+    let late = page.lines().find_map(|line| {
+        line.strip_prefix("mainstay_push_late_seconds{push=\"backup\"} ")?.parse::<f64>().ok()
+    });
+    assert!(late.is_some_and(|late| late >= 1.0), "{page}");
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     let body = "{\"status\":\"fail\",\"message\":\"again\"}";
     assert_eq!(running.report("POST /api/v1/push/backup", &bearer, body).await.0, 200);

@@ -9,6 +9,7 @@ use mainstay_monitor::engine::{Reading, Value};
 use mainstay_monitor::rules::Signal;
 use mainstay_monitor::series::{Cell, Latencies};
 
+use super::sources::{CacheFigures, Sources};
 use crate::gate::GateView;
 use crate::link::StateName;
 use crate::operations::Totals;
@@ -23,7 +24,8 @@ pub const GROUP_OPERATIONS: &str = "operations";
 pub struct Collected {
     /// For the board.
     pub findings: Findings,
-    /// For the history, by group: `links`, `link:NAME`, `gate:NAME`, `operations`, …
+    /// For the history, by group: `links`, `link:NAME`, `gate:NAME`, `cache:NAME`,
+    /// `operations`, …
     pub cells: Vec<(String, Cell)>,
 }
 
@@ -33,6 +35,7 @@ pub struct Collector {
     cycle: u64,
     links: HashMap<String, LinkBefore>,
     gates: HashMap<String, GateBefore>,
+    caches: HashMap<String, CacheBefore>,
     all_links: Cell,
 }
 
@@ -54,6 +57,13 @@ struct GateBefore {
     succeeded: u64,
     failed: u64,
     open: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct CacheBefore {
+    cycle: u64,
+    hits: u64,
+    misses: u64,
 }
 
 impl Collector {
@@ -78,15 +88,9 @@ impl Collector {
         let first = before.cycle == 0;
         before.cycle = cycle;
         let mut cell = Cell::default();
-        let grown = |before: &mut u64, now: u64| {
-            // A link that was reset counts from 0 again.
-            let grown = now.checked_sub(*before).unwrap_or(now);
-            *before = now;
-            if first { 0 } else { grown }
-        };
-        let ok = grown(&mut before.ok, stats.successful_health_checks);
-        let failed = grown(&mut before.failed, stats.failed_health_checks);
-        let attempts = grown(&mut before.attempts, stats.total_reconnect_attempts);
+        let ok = grown(first, &mut before.ok, stats.successful_health_checks);
+        let failed = grown(first, &mut before.failed, stats.failed_health_checks);
+        let attempts = grown(first, &mut before.attempts, stats.total_reconnect_attempts);
         (cell.ok, cell.fail) = (ok, failed);
         if let Some(rtt) = stats.rtt.last().filter(|_| ok > 0) {
             cell.took(rtt);
@@ -138,13 +142,8 @@ impl Collector {
         let before = known(&mut self.gates, &view.name);
         let first = before.cycle == 0;
         before.cycle = cycle;
-        let grown = |before: &mut u64, now: u64| {
-            let grown = now.checked_sub(*before).unwrap_or(now);
-            *before = now;
-            if first { 0 } else { grown }
-        };
-        let ok = grown(&mut before.succeeded, view.succeeded);
-        let failed = grown(&mut before.failed, view.failed);
+        let ok = grown(first, &mut before.succeeded, view.succeeded);
+        let failed = grown(first, &mut before.failed, view.failed);
         let state = view.breaker.map(|breaker| breaker.state);
         let gates = &mut into.findings.gates;
         let (mut is_open, mut is_half_open) = (false, false);
@@ -183,6 +182,39 @@ impl Collector {
         into.cells.push((format!("gate:{name}"), cell));
     }
 
+    /// Takes what a cache has counted.
+    #[expect(clippy::cast_precision_loss, reason = "a cache has far fewer than 2⁵³ places")]
+    pub fn cache(&mut self, name: &str, figures: &CacheFigures, into: &mut Collected) {
+        let cycle = self.cycle;
+        let before = known(&mut self.caches, name);
+        let first = before.cycle == 0;
+        before.cycle = cycle;
+        let hits = grown(first, &mut before.hits, figures.hits);
+        let misses = grown(first, &mut before.misses, figures.misses);
+        let (part, whole) = (figures.taken, figures.places);
+        into.findings.readings.extend([
+            Reading::of(Signal::CacheHits, name, Value::Share { part: hits, whole: hits + misses }),
+            Reading::of(Signal::CacheFill, name, Value::Standing { part, whole }),
+        ]);
+        let mut cell = Cell { ok: hits, fail: misses, ..Cell::default() };
+        cell.stood_at(part as f64 / whole.max(1) as f64);
+        into.cells.push((format!("cache:{name}"), cell));
+    }
+
+    /// Takes what others have to show.
+    pub fn sources(&mut self, now: Instant, sources: &Sources, into: &mut Collected) {
+        for (name, link) in sources.links() {
+            self.link(now, &name, (&link.view(), &link.stats()), false, into);
+        }
+        for view in sources.gates() {
+            self.gate(now, &view, into);
+        }
+        for (name, figures) in sources.caches() {
+            self.cache(&name, &figures, into);
+        }
+        into.findings.readings.extend(sources.readings());
+    }
+
     /// Takes the operations that have ended.
     pub fn operations(&mut self, totals: &Totals, into: &mut Collected) {
         let latencies = totals.latencies.as_ref().map(Latencies::from).unwrap_or_default();
@@ -212,6 +244,7 @@ impl Collector {
         let cycle = self.cycle;
         self.links.retain(|_, before| before.cycle == cycle);
         self.gates.retain(|_, before| before.cycle == cycle);
+        self.caches.retain(|_, before| before.cycle == cycle);
         let mut cell = std::mem::take(&mut self.all_links);
         let since = &mut into.findings.since;
         if since.latencies.count() == 0 {
@@ -261,6 +294,14 @@ fn count_link(links: &mut mainstay_monitor::summary::Links, state: StateName) {
         StateName::Failed => links.failed += 1,
         StateName::Disconnected | StateName::Closing => {}
     }
+}
+
+/// What came to a counter since the last look. One that was reset counts from 0 again; what was there
+/// before the first look is nobody's news.
+fn grown(first: bool, before: &mut u64, now: u64) -> u64 {
+    let grown = now.checked_sub(*before).unwrap_or(now);
+    *before = now;
+    if first { 0 } else { grown }
 }
 
 fn known<'a, T: Default>(all: &'a mut HashMap<String, T>, name: &str) -> &'a mut T {

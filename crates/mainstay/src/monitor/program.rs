@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::collect::Collector;
+use super::sources::Sources;
 use super::system::{LagMeter, SystemReader};
 use crate::clock;
 use crate::gate::Gates;
@@ -30,6 +31,8 @@ pub struct Watched {
     pub gates: Option<Gates>,
     /// Operations.
     pub operations: Option<Operations>,
+    /// Caches, and what else there is.
+    pub others: Sources,
 }
 
 /// How it is watched.
@@ -180,6 +183,7 @@ impl Shared {
         if let Some(operations) = &self.watched.operations {
             collector.operations(&operations.take_totals(), &mut found);
         }
+        collector.sources(now, &self.watched.others, &mut found);
         collector.finish(&mut found);
         let links = &found.findings.links;
         #[expect(clippy::cast_precision_loss, reason = "there are not so many links")]

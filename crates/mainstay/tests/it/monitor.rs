@@ -1,5 +1,7 @@
 //! The monitor of a program.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mainstay::core::policy::breaker::{BreakerConfig, Window};
@@ -7,10 +9,11 @@ use mainstay::core::policy::call::CallConfig;
 use mainstay::core::policy::gate::GateConfig;
 use mainstay::event::Events;
 use mainstay::gate::Gates;
-use mainstay::monitor::engine::alert::Severity;
+use mainstay::monitor::engine::alert::{Edge, Severity};
 use mainstay::monitor::engine::engine::ActError;
+use mainstay::monitor::engine::rules::{RuleSet, RuleSpec, Signal};
 use mainstay::monitor::engine::summary::Status;
-use mainstay::monitor::{Monitor, MonitorConfig, Watched};
+use mainstay::monitor::{CacheFigures, Monitor, MonitorConfig, Watched};
 use mainstay::operations::Operations;
 use mainstay::retry::Retry;
 use tokio::time::sleep;
@@ -74,6 +77,33 @@ async fn operations_are_measured_from_one_look_to_the_next() {
     assert_eq!(summary.error_rate, Some(0.25));
     monitor.cycle();
     assert_eq!(operations.take_totals().succeeded, 0, "taken once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_answers_little_is_an_alert_even_after_it_was_cleared() {
+    let hits = Arc::new(AtomicU64::new(500));
+    let watched = Watched::default();
+    let read = hits.clone();
+    watched.others.cache("verdicts", move || {
+        let hits = read.load(Ordering::Relaxed);
+        CacheFigures { hits, misses: 3 * hits, taken: 30, places: 100 }
+    });
+    let mut rules = RuleSet::usual();
+    let low = Some(Edge { enter: 0.5, exit: 0.6 });
+    let min_samples = Some(1);
+    let few = RuleSpec::new("FEW_HITS", Signal::CacheHits);
+    rules.put(RuleSpec { low, min_samples, hold_for: Some(Duration::ZERO), ..few });
+    let config = MonitorConfig { rules, ..MonitorConfig::default() };
+    let monitor = Monitor::start(watched, config).unwrap();
+    // What was counted before the first look is nobody's news.
+    monitor.cycle();
+    assert!(monitor.alerts().is_empty());
+    // Cleared, it counts from 0 again: 40 hits, 120 misses.
+    hits.store(40, Ordering::Relaxed);
+    monitor.cycle();
+    let alerts = monitor.alerts();
+    assert_eq!((&*alerts[0].rule, alerts[0].labels["cache"].as_str()), ("FEW_HITS", "verdicts"));
+    assert_eq!(alerts[0].value, Some(0.25));
 }
 
 #[tokio::test]

@@ -34,13 +34,14 @@ impl HttpTransport {
                 Ok(request) => request,
                 Err(error) => return Ok(Err(error)),
             };
+            let shown = shown_to_peer(&request);
             let sent = clock::now();
             let answer = match self.exchange(request).await? {
                 Ok(answer) => answer,
                 Err(error) => return fail(Unexpected::new(error.outcome, error.chain())),
             };
             let took = clock::now().since(sent);
-            if let Err(found) = step.judge(&answer, took, &captured) {
+            if let Err(found) = step.judge(&answer, took, &captured, &shown) {
                 return fail(found);
             }
             if let Err(found) = step.capture(&answer, &mut captured) {
@@ -82,6 +83,18 @@ impl HttpTransport {
     }
 }
 
+/// What of a request nobody else may see: credentials, and whatever the file says of headers. A peer
+/// may repeat it.
+fn shown_to_peer(request: &RequestBuilder) -> Vec<String> {
+    let built = request.try_clone().and_then(|request| request.build().ok());
+    let headers = built.as_ref().map(reqwest::Request::headers).into_iter().flatten();
+    let secret = headers.filter(|(_, value)| value.is_sensitive());
+    let texts = secret.filter_map(|(_, value)| value.to_str().ok());
+    // Of credentials also what comes after their scheme.
+    let parts = texts.flat_map(|text| [Some(text), text.split_once(' ').map(|(_, rest)| rest)]);
+    parts.flatten().map(str::to_owned).collect()
+}
+
 impl Steps {
     /// What people call the step of that index.
     pub(super) fn place(&self, index: usize) -> Option<String> {
@@ -121,6 +134,7 @@ impl Step {
         answer: &Answer,
         took: Duration,
         captured: &Captured,
+        sent: &[String],
     ) -> Result<(), Unexpected> {
         let spec = &self.spec;
         let status = answer.status;
@@ -158,7 +172,7 @@ impl Step {
         for (place, wanted) in &spec.json {
             let found = body.pointer(place);
             if !found.is_some_and(|found| is_same(found, wanted)) {
-                let secret = self.is_secret(place, found);
+                let secret = self.is_secret(place, found, sent);
                 let found = shown(found, secret, captured);
                 let what = format!("{} is {found}, expected {}", short(place), short_value(wanted));
                 return Err(Unexpected::passing(what));
@@ -168,11 +182,10 @@ impl Step {
     }
 
     /// Whether what stands at that place is captured, or repeats a header that was sent.
-    fn is_secret(&self, place: &str, found: Option<&Value>) -> bool {
+    fn is_secret(&self, place: &str, found: Option<&Value>, sent: &[String]) -> bool {
         let text = found.map(Value::to_string).unwrap_or_default();
         let repeats = |value: &String| value.len() >= 4 && text.contains(value.as_str());
-        self.spec.capture.values().any(|other| other == place)
-            || self.spec.headers.iter().any(|(_, value)| repeats(value))
+        self.spec.capture.values().any(|other| other == place) || sent.iter().any(repeats)
     }
 
     fn capture(&self, answer: &Answer, captured: &mut Captured) -> Result<(), Unexpected> {

@@ -9,8 +9,8 @@ use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{any, get, post};
 use mainstay::link::{
-    ConnectError, HttpCheck, HttpConfig, HttpProbe, HttpStep, HttpTransport, Link, LinkConfig,
-    LinkOptions,
+    Bearer, ConnectError, HttpCheck, HttpConfig, HttpProbe, HttpStep, HttpTransport, Link,
+    LinkConfig, LinkOptions,
 };
 use tokio::net::TcpListener;
 
@@ -67,7 +67,12 @@ async fn start() -> String {
 }
 
 async fn ask(url: &str, check: HttpCheck) -> Result<(), String> {
+    ask_as(None, url, check).await
+}
+
+async fn ask_as(bearer: Option<&str>, url: &str, check: HttpCheck) -> Result<(), String> {
     let mut config = HttpConfig { system_proxy: false, ..HttpConfig::new(url) };
+    config.bearer = bearer.map(Bearer::fixed);
     config.probe = HttpProbe::Check(check);
     let http = HttpTransport::new(config).unwrap();
     let mut config = LinkConfig { dial_timeout: Duration::from_secs(10), ..LinkConfig::default() };
@@ -149,6 +154,20 @@ async fn conditions_are_told_apart_from_answers_and_failures_say_what_was_found(
     for (check, message) in bad {
         assert_eq!(ask(&url, check).await, Err(message.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_token_that_the_peer_repeats_is_not_shown() {
+    let url = start().await;
+    let check = one(|step| {
+        step.path = "/orders/7".into();
+        step.json.insert("/order/token".into(), "other".into());
+    });
+    assert_eq!(
+        ask_as(Some(SECRET), &url, check).await,
+        Err("GET /orders/7: \"/order/token\" is something that is not shown, expected \"other\""
+            .into())
+    );
 }
 
 #[tokio::test]

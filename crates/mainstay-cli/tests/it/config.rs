@@ -36,7 +36,11 @@ fn the_example_is_written_once_and_makes_sense() {
     let mut checking = command(&["config", "check", "all.toml"]);
     checking.current_dir(folder.path());
     checking.env("MAINSTAY_TOKEN", "0123456789abcdef").env("API_TOKEN", "secret");
-    checking.env("BACKUP_TOKEN", "0123456789abcdef");
+    checking.env("BACKUP_TOKEN", "0123456789abcdef").env("MAIL_PASSWORD", "hush");
+    checking.env("CRM_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    for address in ["SLACK_URL", "WATCHDOG_URL"] {
+        checking.env(address, "https://example.org/hook");
+    }
     let checked = Program::start(checking).end();
     assert_eq!(checked.stdout, "all.toml: ok (links: 7, policies: 1)\n");
 }

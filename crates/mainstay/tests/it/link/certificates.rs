@@ -18,9 +18,8 @@ use tokio_rustls::TlsAcceptor;
 /// 2061-03-12, in seconds since 1970.
 const END: u64 = 2_877_811_200;
 
-/// A server with a certificate for `localhost` until 2061-03-12, and who signed it. It speaks HTTP,
-/// or WebSocket to whoever wants that.
-async fn serve() -> (u16, String) {
+/// A certificate for `localhost` until 2061-03-12, and who signed it.
+pub(super) fn certified() -> (ServerConfig, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,6 +39,13 @@ async fn serve() -> (u16, String) {
             PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         )
         .unwrap();
+    (config, roots)
+}
+
+/// A server with that certificate, and who signed it. It speaks HTTP, or WebSocket to whoever wants
+/// that.
+async fn serve() -> (u16, String) {
+    let (config, roots) = certified();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -52,16 +52,21 @@ fn live(root: &Path, folder: &Path) -> Result<(), Failure> {
     let binary = PathBuf::from(target_dir(root, "debug")).join("mainstay");
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| broken(&error))?;
     let peer_at = peer.local_addr().map_err(|error| broken(&error))?;
-    let (server_at, prometheus_at) = (free()?, free()?);
-    write(&folder.join("mainstay.toml"), &configuration(peer_at, server_at))?;
+    let (server_at, prometheus_at, secure_at) = (free()?, free()?, free()?);
+    let _secure = secure(folder, secure_at)?;
+    write(&folder.join("mainstay.toml"), &configuration(peer_at, secure_at, server_at))?;
     let mut serve = Command::new(&binary);
     serve.args(["serve", "--config"]).arg(folder.join("mainstay.toml"));
+    serve.env("REPORTS", "0123456789-reports");
     let _server = Program::start(serve.current_dir(folder), &folder.join("server.log"))?;
     until("the server answers", || page::get(server_at, "/health").map(|_| ()))?;
     let mut load = Command::new(&binary);
     load.arg("load").arg(format!("ws://{server_at}/v1/connect"));
     load.args(["--connections", "5", "--messages", "5", "--for", "5m"]);
     let _clients = Program::start(load.current_dir(folder), &folder.join("clients.log"))?;
+    let mut mint = Command::new(&binary);
+    mint.args(["id", "mint", "INFO"]).env("CHITTYID_SERVICE_URL", format!("http://{server_at}"));
+    run(&mut mint)?;
     until("the link is up", || {
         let page = page::get(server_at, "/metrics")?;
         has(&page, "\nmainstay_link_up{link=\"falls\"} 1\n")
@@ -117,15 +122,35 @@ fn questions(root: &Path, prometheus: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-fn configuration(peer: SocketAddr, server: SocketAddr) -> String {
+/// A peer with a certificate of its own.
+fn secure(folder: &Path, at: SocketAddr) -> Result<Program, Failure> {
+    // What it has by default makes an authority of it, which no server may be.
+    let own = "[req]\ndistinguished_name = dn\n[dn]\n[own]\nsubjectAltName = DNS:localhost\n";
+    write(&folder.join("peer.cnf"), own)?;
+    let mut sign = Command::new("openssl");
+    sign.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+    sign.args(["-subj", "/CN=localhost", "-config", "peer.cnf", "-extensions", "own"]);
+    sign.args(["-days", "90", "-keyout", "peer.key", "-out", "peer.pem"]);
+    run(sign.current_dir(folder))?;
+    let mut serve = Command::new("openssl");
+    serve.args(["s_server", "-quiet", "-cert", "peer.pem", "-key", "peer.key", "-accept"]);
+    serve.arg(at.to_string());
+    Program::start(serve.current_dir(folder), &folder.join("peer.log"))
+}
+
+fn configuration(peer: SocketAddr, secure: SocketAddr, server: SocketAddr) -> String {
     format!(
-        "[server]\nlisten = \"{server}\"\n\
-         [store]\nengine = \"memory\"\n\
+        "[server]\nlisten = \"{server}\"\ndata_dir = \"store\"\n\
+         [chittyid.authority]\n[chittyid.gateway]\n\
+         [monitor.connectivity]\ntargets = [\"{server}\"]\n\
+         [[push]]\nname = \"backup\"\nevery = \"1h\"\ntoken_env = \"REPORTS\"\n\
+         [[link]]\nname = \"signed\"\nurl = \"tls://localhost:{}\"\nca_file = \"peer.pem\"\n\
          [sessions]\nmessages = \"echo\"\n\
          [policy.axon]\n\
          [[link]]\nname = \"falls\"\nurl = \"tcp://{peer}\"\npolicy = \"axon\"\n\
          health = {{ interval = \"1s\", timeout = \"1s\" }}\n\
-         [[receiver]]\nname = \"ops\"\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:1/\"\n"
+         [[receiver]]\nname = \"ops\"\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:1/\"\n",
+        secure.port()
     )
 }
 

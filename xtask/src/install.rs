@@ -32,6 +32,7 @@ const TOOLS: &[Tool] = &[
         packages: &["prometheus"],
         why: "rules, and what the metrics page says, are judged by the real one",
     },
+    Tool { program: "openssl", packages: &["openssl"], why: "it is a peer with a certificate" },
     Tool { program: "promtool", packages: &["prometheus"], why: "it tests rules" },
     Tool {
         program: "python3",

@@ -103,7 +103,7 @@ pub(super) fn rules(prometheus: SocketAddr) -> Result<Vec<String>, Failure> {
 pub(super) fn families(question: &str) -> BTreeSet<String> {
     question
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
-        .filter(|word| word.starts_with("mainstay_"))
+        .filter(|word| word.starts_with("mainstay_") || word.starts_with("chittyid_"))
         .map(String::from)
         .collect()
 }

@@ -234,8 +234,19 @@ fn fault(error: &CertificateError) -> &'static str {
         "is signed by nobody that is trusted"
     } else if *error == BadSignature {
         "is not signed by whom it says"
+    } else if is_an_authority(error) {
+        "is that of an authority (CA:TRUE), which no server may show"
     } else {
         "is not valid"
+    }
+}
+
+/// What `openssl req -x509` makes by default. Its error is none of those with a name.
+fn is_an_authority(error: &CertificateError) -> bool {
+    if let CertificateError::Other(other) = error {
+        other.to_string().contains("CaUsedAsEndEntity")
+    } else {
+        false
     }
 }
 

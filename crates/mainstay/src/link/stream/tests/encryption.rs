@@ -157,6 +157,19 @@ async fn a_certificate_that_is_in_order_is_taken() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_may_sign_others_is_told_to_be_one() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["peer.example".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let trusting = TlsConfig { roots: Roots::Pem(certificate.clone()), ..TlsConfig::default() };
+    let address = serve(plain(&Signed { certificate, key: key.serialize_pem() }, BOTH)).await;
+    let error = meet(address, &Tls::new(&trusting).unwrap()).await.err().unwrap();
+    assert_eq!(error.outcome, Outcome::Permanent);
+    assert!(error.to_string().contains("is that of an authority (CA:TRUE)"), "{error}");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_valid_is_for_good() {
     let (ours, namesake) = (Authorities::new(), Authorities::new());
     let theirs = Authorities::named("another");

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::file::{AuthSection, File, JwtSection, KeySection};
 use super::links::At;
-use super::named::Names;
+use super::named::{Names, fit};
 use super::place::Document;
 use super::problem::Problems;
 use super::socket::read_pem;
@@ -64,9 +64,7 @@ pub(super) fn build(
 }
 
 fn keys(sections: &[KeySection], document: &Document<'_>, problems: &mut Problems) -> Vec<ApiKey> {
-    if sections.len() > KEYS_MAX {
-        let message = format!("are {}, allowed: at most {KEYS_MAX}", sections.len());
-        problems.add(document.problem("auth.key", "auth.key", message));
+    if !fit("auth.key", (sections.len(), KEYS_MAX), document, problems) {
         return Vec::new();
     }
     let mut names = Names::of("auth.key");

@@ -5,7 +5,7 @@ use mainstay::core::policy::preset::PolicyConfig;
 use mainstay::link::{LinkConfig, LinkOverrides};
 
 use super::file::{File, LinkSection};
-use super::named::Names;
+use super::named::{Names, fit};
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -43,9 +43,7 @@ pub(super) fn build(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Vec<LinkSpec> {
-    if file.link.len() > LINKS_MAX {
-        let message = format!("are {}, allowed: at most {LINKS_MAX}", file.link.len());
-        problems.add(document.problem("link", "link", message));
+    if !fit("link", (file.link.len(), LINKS_MAX), document, problems) {
         return Vec::new();
     }
     let mut names = Names::of("link");

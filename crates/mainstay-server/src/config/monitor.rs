@@ -12,6 +12,7 @@ use mainstay::monitor::engine::rules::{
 use serde::Deserialize;
 
 use super::file::File;
+use super::named::fit;
 use super::place::Document;
 use super::problem::Problems;
 use crate::monitor::{ConnectivitySpec, MaintenanceSpec, MonitorSpec, Recurring, Times, WEEKDAYS};
@@ -228,9 +229,7 @@ fn maintenance(
     document: &Document<'_>,
     problems: &mut Problems,
 ) -> Vec<MaintenanceSpec> {
-    if file.maintenance.len() > MAINTENANCE_MAX {
-        let message = format!("are {}, allowed: at most 100", file.maintenance.len());
-        problems.add(document.problem("maintenance", "maintenance", message));
+    if !fit("maintenance", (file.maintenance.len(), MAINTENANCE_MAX), document, problems) {
         return Vec::new();
     }
     let mut all = Vec::new();

@@ -12,6 +12,21 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(fits)
 }
 
+/// Whether there are no more sections of a kind than there may be; more are refused.
+pub(super) fn fit(
+    kind: &str,
+    (count, most): (usize, usize),
+    document: &Document<'_>,
+    problems: &mut Problems,
+) -> bool {
+    let fit = count <= most;
+    if !fit {
+        let message = format!("are {count}, allowed: at most {most}");
+        problems.add(document.problem(kind, kind, message));
+    }
+    fit
+}
+
 /// Names of sections that may stand several times: each has one of its own.
 pub(super) struct Names<'a> {
     /// Such as `link`.

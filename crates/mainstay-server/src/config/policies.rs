@@ -24,10 +24,7 @@ pub(super) fn build(
     let raw: Table = toml::from_str(document.text).unwrap_or_default();
     let tables = raw.get("policy").and_then(Value::as_table);
     let mut policies = BTreeMap::new();
-    if file.policy.len() > POLICIES_MAX {
-        let message = format!("are {}, allowed: at most {POLICIES_MAX}", file.policy.len());
-        problems.add(document.problem("policy", "policy", message));
-    }
+    named::fit("policy", (file.policy.len(), POLICIES_MAX), document, problems);
     for (name, section) in &file.policy {
         let label = format!("policy.{name}");
         if !named::is_name(name) {

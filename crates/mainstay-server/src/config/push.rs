@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Environment;
 use super::file::File;
 use super::links::At;
-use super::named::Names;
+use super::named::{Names, fit};
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::SHORTEST;
@@ -36,9 +36,7 @@ pub(super) fn build(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Vec<PushSpec> {
-    if file.push.len() > PUSHES_MAX {
-        let message = format!("are {}, allowed: at most {PUSHES_MAX}", file.push.len());
-        problems.add(document.problem("push", "push", message));
+    if !fit("push", (file.push.len(), PUSHES_MAX), document, problems) {
         return Vec::new();
     }
     let (mut names, mut all) = (Names::of("push"), Vec::new());

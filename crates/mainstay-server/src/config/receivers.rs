@@ -10,7 +10,7 @@ use url::Url;
 
 use super::file::File;
 use super::links::At;
-use super::named::Names;
+use super::named::{Names, fit};
 use super::place::Document;
 use super::policies;
 use super::problem::Problems;
@@ -115,9 +115,7 @@ fn receivers(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Vec<ReceiverSpec> {
-    if file.receiver.len() > RECEIVERS_MAX {
-        let message = format!("are {}, allowed: at most {RECEIVERS_MAX}", file.receiver.len());
-        problems.add(document.problem("receiver", "receiver", message));
+    if !fit("receiver", (file.receiver.len(), RECEIVERS_MAX), document, problems) {
         return Vec::new();
     }
     let mut names = Names::of("receiver");

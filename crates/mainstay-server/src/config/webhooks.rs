@@ -7,7 +7,7 @@ use url::Url;
 use super::Environment;
 use super::file::File;
 use super::links::At;
-use super::named::Names;
+use super::named::{Names, fit};
 use super::place::Document;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -37,9 +37,7 @@ pub(super) fn build(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Vec<WebhookSpec> {
-    if file.webhook.len() > WEBHOOKS_MAX {
-        let message = format!("are {}, allowed: at most {WEBHOOKS_MAX}", file.webhook.len());
-        problems.add(document.problem("webhook", "webhook", message));
+    if !fit("webhook", (file.webhook.len(), WEBHOOKS_MAX), document, problems) {
         return Vec::new();
     }
     let mut names = Names::of("webhook");

@@ -21,6 +21,11 @@ const TOOLS: &[Tool] = &[
         why: "pages of ours are looked at, and lose their network, in a real browser",
     },
     Tool {
+        program: "dnsmasq",
+        packages: &["dnsmasq-base"],
+        why: "it answers the DNS links of the tests",
+    },
+    Tool {
         program: "nginx",
         packages: &["nginx-light", "nginx"],
         why: "the HTTP and WebSocket tests talk to a real server",

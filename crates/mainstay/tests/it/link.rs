@@ -3,7 +3,8 @@
 #[cfg(all(feature = "http", feature = "websocket"))]
 mod certificates;
 mod dns;
-#[cfg(feature = "http")]
+mod dnsmasq;
+#[cfg(all(feature = "http", feature = "websocket"))]
 mod grpc;
 #[cfg(feature = "http")]
 mod http;

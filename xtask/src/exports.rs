@@ -20,11 +20,13 @@ use program::{Folder, Program};
 pub(crate) const HELP: &str = "\
 Checks the rules in deploy/prometheus and the page /metrics with promtool, and starts a real Prometheus
 that asks a real server: every question of the rules and of the Grafana dashboard must be answered, and an
-alert must fire when a link goes down. The test run does the same.
+alert must fire when a link goes down; a real Alertmanager must learn of the server's own alert, and of its
+end. The test run does the same.
 
 usage: cargo xtask exports
 
-exit code: 0 all is well, 1 something is not, 3 prometheus or promtool is missing on this machine
+exit code: 0 all is well, 1 something is not, 3 prometheus, promtool, prometheus-alertmanager or openssl
+is missing on this machine
 ";
 
 /// How long anything may take to come about.
@@ -52,9 +54,11 @@ fn live(root: &Path, folder: &Path) -> Result<(), Failure> {
     let binary = PathBuf::from(target_dir(root, "debug")).join("mainstay");
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| broken(&error))?;
     let peer_at = peer.local_addr().map_err(|error| broken(&error))?;
-    let (server_at, prometheus_at, secure_at) = (free()?, free()?, free()?);
+    let (server_at, prometheus_at, secure_at, manager_at) = (free()?, free()?, free()?, free()?);
     let _secure = secure(folder, secure_at)?;
-    write(&folder.join("mainstay.toml"), &configuration(peer_at, secure_at, server_at))?;
+    let _manager = manager(folder, manager_at)?;
+    let file = configuration(peer_at, secure_at, manager_at, server_at);
+    write(&folder.join("mainstay.toml"), &file)?;
     let mut serve = Command::new(&binary);
     serve.args(["serve", "--config"]).arg(folder.join("mainstay.toml"));
     serve.env("REPORTS", "0123456789-reports");
@@ -91,7 +95,42 @@ fn live(root: &Path, folder: &Path) -> Result<(), Failure> {
         return Err(Failure::Check("an alert fires about a link that is up".into()));
     }
     drop(peer);
-    until("an alert about the link that went down", || some(&page::query(prometheus_at, alert)?))
+    until("an alert about the link that went down", || some(&page::query(prometheus_at, alert)?))?;
+    until("the server's own alert in Alertmanager", || {
+        if managed(manager_at)? { Ok(()) } else { Err("it is not there".into()) }
+    })?;
+    let peer = TcpListener::bind(peer_at).map_err(|error| broken(&error))?;
+    until(
+        "its end there",
+        || if managed(manager_at)? { Err("it goes on".into()) } else { Ok(()) },
+    )?;
+    drop(peer);
+    Ok(())
+}
+
+/// An Alertmanager that tells nobody.
+fn manager(folder: &Path, at: SocketAddr) -> Result<Program, Failure> {
+    let config = folder.join("alertmanager.yml");
+    write(&config, "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n")?;
+    let mut manager = Command::new("prometheus-alertmanager");
+    manager.arg(format!("--config.file={}", config.display()));
+    manager.arg(format!("--storage.path={}", folder.join("managed").display()));
+    manager.arg(format!("--web.listen-address={at}"));
+    // It looks for no others.
+    manager.arg("--cluster.listen-address=");
+    Program::start(manager.current_dir(folder), &folder.join("alertmanager.log"))
+}
+
+/// Whether the Alertmanager there knows that the link is down.
+fn managed(at: SocketAddr) -> Result<bool, String> {
+    let answer = page::get(at, "/api/v2/alerts?active=true")?;
+    let alerts: Vec<Value> = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
+    let is_it = |alert: &Value| {
+        alert["labels"]["alertname"] == "CONNECTION_RECONNECTING"
+            && alert["labels"]["link"] == "falls"
+            && alert["annotations"]["severity"] == "HIGH"
+    };
+    Ok(alerts.iter().any(is_it))
 }
 
 /// Asks everything that the dashboard and the rules ask.
@@ -138,7 +177,12 @@ fn secure(folder: &Path, at: SocketAddr) -> Result<Program, Failure> {
     Program::start(serve.current_dir(folder), &folder.join("peer.log"))
 }
 
-fn configuration(peer: SocketAddr, secure: SocketAddr, server: SocketAddr) -> String {
+fn configuration(
+    peer: SocketAddr,
+    secure: SocketAddr,
+    manager: SocketAddr,
+    server: SocketAddr,
+) -> String {
     format!(
         "[server]\nlisten = \"{server}\"\ndata_dir = \"store\"\n\
          [chittyid.authority]\n[chittyid.gateway]\n\
@@ -149,7 +193,10 @@ fn configuration(peer: SocketAddr, secure: SocketAddr, server: SocketAddr) -> St
          [policy.axon]\n\
          [[link]]\nname = \"falls\"\nurl = \"tcp://{peer}\"\npolicy = \"axon\"\n\
          health = {{ interval = \"1s\", timeout = \"1s\" }}\n\
-         [[receiver]]\nname = \"ops\"\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:1/\"\n",
+         [[receiver]]\nname = \"ops\"\nkind = \"alertmanager\"\nurl = \"http://{manager}\"\n\
+         [notify]\ngroup_wait = \"1s\"\ngroup_interval = \"1s\"\n\
+         [[rule]]\nid = \"CONNECTION_RECONNECTING\"\nkeep_firing_for = \"0s\"\n\
+         high = {{ enter = 1, exit = 0.001 }}\n",
         secure.port()
     )
 }

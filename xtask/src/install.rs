@@ -38,6 +38,11 @@ const TOOLS: &[Tool] = &[
         why: "rules, and what the metrics page says, are judged by the real one",
     },
     Tool { program: "openssl", packages: &["openssl"], why: "it is a peer with a certificate" },
+    Tool {
+        program: "prometheus-alertmanager",
+        packages: &["prometheus-alertmanager"],
+        why: "it takes the server's own alerts",
+    },
     Tool { program: "promtool", packages: &["prometheus"], why: "it tests rules" },
     Tool {
         program: "python3",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Active;
 use crate::alert::{Edge, Severity, Side};
-use crate::rules::{Burn, Kind, SloSpec, Statistic};
+use crate::rules::{Burn, Kind, Signal, SloSpec, Statistic};
 
 /// The edge that matters most: of the severity, or of the mildest level while it is pending.
 pub(super) fn threshold(
@@ -45,6 +45,9 @@ pub(super) fn summary(active: &Active, value: Option<f64>, threshold: Option<f64
         Side::Above => "above",
         Side::Below => "below",
     };
+    if spec.signal == Signal::SystemOverload {
+        return overload(value).to_owned();
+    }
     let mut text = format!("{what}{}{over}", info.about);
     // Of what is or is not, the number says nothing.
     if info.unit.is_empty() && info.kind == Kind::Gauge {
@@ -59,6 +62,16 @@ pub(super) fn summary(active: &Active, value: Option<f64>, threshold: Option<f64
         text += &format!(", {side} {}", number(threshold, info.unit));
     }
     text
+}
+
+/// What the levels of [`Signal::SystemOverload`] stand for.
+fn overload(value: Option<f64>) -> &'static str {
+    match value.unwrap_or_default() {
+        level if level < 0.75 => "the processors of this machine are busy",
+        level if level < 1.5 => "this machine is under pressure",
+        level if level < 2.5 => "this machine is overloaded",
+        _ => "this machine has been overloaded for five minutes",
+    }
 }
 
 pub(super) fn burning(spec: &SloSpec, burn: &Burn) -> String {

@@ -83,10 +83,13 @@ fn what_is_worked_on_is_judged_and_not_told() {
 fn a_busy_machine_hides_no_slow_answers_and_an_overloaded_one_explains_them() {
     let mut world = World::usual();
     let _told = world.ticks(30, &[latency(3_000, 100), overloaded(0.5)]);
-    assert_eq!(world.standing("SYSTEM_OVERLOAD").severity, Some(Severity::Low));
+    let busy = world.standing("SYSTEM_OVERLOAD");
+    assert_eq!(busy.severity, Some(Severity::Low));
+    assert_eq!(&*busy.summary, "the processors of this machine are busy", "and no more than that");
     assert!(!world.standing("HIGH_LATENCY").is_muted(), "processors alone are context");
     let _told = world.ticks(5, &[latency(3_000, 100), overloaded(2.0)]);
     assert!(world.standing("HIGH_LATENCY").is_muted());
+    assert_eq!(&*world.standing("SYSTEM_OVERLOAD").summary, "this machine is overloaded");
 }
 
 #[test]

@@ -46,6 +46,24 @@ impl Histories {
         changes
     }
 
+    /// Hours and days that time is in, as they are now: what their last minute brought is not kept yet.
+    pub(super) fn rest(&self) -> Vec<Change> {
+        let open = self.collectors.iter().flat_map(|(group, collector)| {
+            let coarse = [Tier::Hour, Tier::Day].into_iter();
+            coarse.filter_map(move |tier| Some((group, tier, collector.open(tier)?)))
+        });
+        let change = |(group, tier, (number, cell)): (&String, Tier, (u64, &Cell))| {
+            Change::put_value(CELLS, &key(group, tier.place(number)), &cell.encode(number))
+        };
+        open.map(change).collect()
+    }
+
+    /// The cell of a group that time is in, with its number.
+    pub(super) fn open(&self, group: &str, tier: Tier) -> Option<(u64, Cell)> {
+        let (number, cell) = self.collectors.get(group)?.open(tier)?;
+        Some((number, cell.clone()))
+    }
+
     pub(super) fn groups(&self) -> Vec<String> {
         self.collectors.keys().cloned().collect()
     }
@@ -166,6 +184,22 @@ mod tests {
         assert_eq!(two.cells[0].1.ok, 7, "one minute over the restart");
         let days = series(&store, "a", START, Duration::from_secs(400 * 86_400)).unwrap();
         assert_eq!((days.step_ms, days.cells[0].1.count()), (86_400_000, 2));
+    }
+
+    #[test]
+    fn what_the_last_minute_brought_to_an_hour_is_kept_at_the_end() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        for nr in 0..3 {
+            let rows = histories.push(START + nr * 1_000, &[("a".to_owned(), cell(5))], &store);
+            keep(&store, &rows);
+        }
+        let days = Duration::from_secs(30 * 86_400);
+        let oks = || series(&store, "a", START + 3_000, days).unwrap().cells[0].1.ok;
+        assert_eq!(oks(), 5, "once in a minute");
+        assert_eq!(histories.open("a", Tier::Hour).unwrap().1.ok, 15);
+        keep(&store, &histories.rest());
+        assert_eq!(oks(), 15);
+        assert_eq!(histories.open("b", Tier::Hour), None);
     }
 
     #[test]

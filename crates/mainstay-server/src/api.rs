@@ -158,6 +158,11 @@ fn held() -> Routes {
             links::show,
             about(Operators, "One link").answers::<links::LinkJson>(200),
         )
+        .get(
+            "/api/v1/links/{name}/policy",
+            links::policy,
+            about(Operators, "What a link goes by").answers::<links::PolicyJson>(200),
+        )
         .post("/api/v1/links/{name}/{action}", links::act, answers("Does something with a link"))
         .get(
             "/api/v1/operations",
@@ -253,7 +258,7 @@ fn looking() -> Routes {
         .get(
             "/api/v1/sessions/{id}",
             sessions::show,
-            see("One session").answers::<sessions::SessionJson>(200),
+            see("One session").answers::<sessions::OneSessionJson>(200),
         )
         .get(
             "/api/v1/sessions/{id}/events",

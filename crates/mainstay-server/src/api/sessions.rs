@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use mainstay::core::session::quality::{Factor, Quality};
 use mainstay::core::session::status::{EndReason, Status};
-use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId};
+use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId, Silence};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,56 @@ impl From<Record> for SessionJson {
             heartbeat_interval_ms: millis(record.heartbeat_interval),
             grace_ms: millis(record.grace),
             metadata: RawValue::from_string(record.metadata.into()).ok(),
+        }
+    }
+}
+
+/// One session, with what is known of its silence.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OneSessionJson {
+    #[serde(flatten)]
+    session: SessionJson,
+    /// None while it has no connection.
+    silence: Option<SilenceJson>,
+}
+
+/// How long a session has been silent, and when that has consequences unless it is heard.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SilenceJson {
+    /// What this server slept is not counted.
+    silent_ms: u64,
+    /// How far apart its beats are expected.
+    interval_ms: u64,
+    suspected: bool,
+    suspect_at: String,
+    /// When it is given up.
+    dead_at: String,
+    /// When it is asked next; none for one that beats by itself.
+    asked_at: Option<String>,
+    /// Whether nobody is given up now: too many fell silent at once, or this server slept.
+    held: bool,
+    /// How surprising the silence is: -log10 of its probability, were beats to come at random. Decides
+    /// nothing.
+    phi: f64,
+    /// What that is when it is suspected.
+    phi_suspect: f64,
+    /// What that is when it is given up.
+    phi_dead: f64,
+}
+
+impl From<Silence> for SilenceJson {
+    fn from(silence: Silence) -> Self {
+        Self {
+            silent_ms: millis(silence.silent),
+            interval_ms: millis(silence.interval),
+            suspected: silence.suspected,
+            suspect_at: unix(silence.suspect_at),
+            dead_at: unix(silence.dead_at),
+            asked_at: silence.asked_at.map(unix),
+            held: silence.held,
+            phi: silence.phi,
+            phi_suspect: silence.phi_suspect,
+            phi_dead: silence.phi_dead,
         }
     }
 }
@@ -209,10 +259,11 @@ pub(super) async fn counts(State(shared): State<Arc<Shared>>) -> Json<CountsJson
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json<SessionJson>, ApiError> {
+) -> Result<Json<OneSessionJson>, ApiError> {
     let session = named(&id)?;
     let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
-    Ok(Json(record.into()))
+    let silence = shared.hub.silence(session).map(SilenceJson::from);
+    Ok(Json(OneSessionJson { session: record.into(), silence }))
 }
 
 /// What a client is told that is sent away.

@@ -28,3 +28,5 @@ mod pushes;
 mod running;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod shown;

@@ -26,6 +26,8 @@ use crate::state::Shared;
 const PAGE: usize = 100;
 /// Sessions of a page, at most.
 const PAGE_MAX: usize = 1000;
+/// Sessions that may be looked up at once.
+const IDS_MAX: usize = 100;
 /// The longest wait that a client may be told.
 const RETRY_MAX_MS: u64 = 3_600_000;
 
@@ -163,7 +165,7 @@ pub(crate) fn rows(records: Vec<Record>) -> BTreeMap<String, Box<RawValue>> {
 }
 
 /// Which sessions to list.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listing {
     user: Option<String>,
@@ -175,6 +177,9 @@ pub(super) struct Listing {
     quality: Option<Quality>,
     cursor: Option<String>,
     limit: Option<usize>,
+    /// Up to 100 names with commas between them: these sessions alone, without those that are unknown.
+    /// Nothing else is asked beside it.
+    ids: Option<String>,
 }
 
 /// A part of a list.
@@ -214,6 +219,9 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(listing): Query<Listing>,
 ) -> Result<Json<PageJson>, ApiError> {
+    if let Some(ids) = &listing.ids {
+        return looked_up(&shared, ids, &listing);
+    }
     let wanted = Wanted {
         user: listing.user.map(Into::into),
         organisation: listing.organisation.map(Into::into),
@@ -231,6 +239,21 @@ pub(super) async fn list(
     let page = shared.hub.find(&wanted, cursor, limit);
     let next = page.next.map(|next| next.to_string());
     Ok(Json(PageJson { sessions: page.records.into_iter().map(SessionJson::from).collect(), next }))
+}
+
+/// Some sessions by their names: for whoever has listed them and wants to know how they are now.
+fn looked_up(shared: &Shared, ids: &str, listing: &Listing) -> Result<Json<PageJson>, ApiError> {
+    let rest = Listing { ids: None, ..listing.clone() };
+    if rest != Listing::default() {
+        return Err(ApiError::BadRequest("beside `ids` nothing else is asked".into()));
+    }
+    let ids: Vec<SessionId> = ids.split(',').map(named).collect::<Result<_, _>>()?;
+    if ids.len() > IDS_MAX {
+        let text = format!("`ids` are {}, allowed: at most {IDS_MAX}", ids.len());
+        return Err(ApiError::BadRequest(text));
+    }
+    let found = ids.into_iter().filter_map(|id| shared.hub.record(id));
+    Ok(Json(PageJson { sessions: found.map(SessionJson::from).collect(), next: None }))
 }
 
 /// How many there are.

@@ -61,3 +61,26 @@ async fn a_link_shows_what_it_goes_by_with_what_the_file_does_not_say() {
     let (status, _) = running.json("GET /api/v1/links/nobody/policy", &Value::Null).await;
     assert_eq!(status, 404);
 }
+
+#[tokio::test]
+async fn sessions_that_were_listed_are_looked_up_by_their_names() {
+    let running = start("").await;
+    let (one, other) = (registered(&running).await, registered(&running).await);
+    let unknown = "01999999-9999-7999-8999-999999999999";
+    let found = running.see(&format!("/api/v1/sessions?ids={other},{unknown},{one}")).await;
+    let ids: Vec<_> = found["sessions"].as_array().unwrap().iter().map(|s| &s["session"]).collect();
+    assert_eq!((ids, &found["next"]), (vec![&json!(other), &json!(one)], &Value::Null));
+    let many = vec![one.as_str(); 101].join(",");
+    for (query, text) in [
+        (format!("ids={one}&status=CONNECTED"), "beside `ids`"),
+        (format!("ids={one}&limit=5"), "beside `ids`"),
+        (format!("ids={many}"), "`ids` are 101"),
+        ("ids=nobody".into(), "\"nobody\" is"),
+        ("ids=".into(), "\"\" is"),
+    ] {
+        let line = format!("GET /api/v1/sessions?{query}");
+        let (status, problem) = running.json(&line, &Value::Null).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(problem["detail"].as_str().unwrap().contains(text), "{query}: {problem}");
+    }
+}

@@ -59,7 +59,7 @@ function AllLinks() {
 /** What there is in a value, by its path. */
 const flat = (value: unknown, path: string[] = []): [string, string][] =>
   value !== null && typeof value === "object" ? Object.entries(value).flatMap(([name, part]) => flat(part, [...path, name]))
-    : [[path.join(" "), value === null ? "none" : String(value)]];
+    : [[path.join(" ").replaceAll("_", " "), value === null ? "none" : String(value)]];
 
 function Policy({ path }: { path: string }) {
   const { value, error } = useAsked(() => ask<{ link: object; gate: object | null }>(`${path}/policy`), 10_000, [path]);

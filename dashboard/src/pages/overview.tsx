@@ -71,8 +71,9 @@ function Grades({ summary }: { summary: Summary }) {
   );
 }
 
-function Numbers({ summary }: { summary: Summary }) {
+function Numbers({ summary, objectives }: { summary: Summary; objectives: Objective[] }) {
   const latency = summary.latency_ms;
+  const lefts = objectives.flatMap((one) => (one.budget_left === null ? [] : [one.budget_left]));
   const { trends, prediction } = summary;
   return (
     <Panel title="Latency and errors" aside={latency.samples ? <span class="quiet">{count(latency.samples)} round trips</span> : null}>
@@ -82,6 +83,7 @@ function Numbers({ summary }: { summary: Summary }) {
         <Number_ name="p99" value={ms(latency.p99)} />
         <Number_ name="checks passed" value={share(summary.health_check_success_rate, 2)} />
         <Number_ name="errors" value={share(summary.error_rate, 2)} />
+        {lefts.length > 0 && <Number_ name={lefts.length > 1 ? "least error budget" : "error budget"} value={share(Math.max(0, Math.min(...lefts)))} quiet=" left" />}
         <Number_ name="reconnects" value={summary.reconnections_per_minute?.toFixed(1) ?? "–"} quiet=" /min" />
       </dl>
       {trends && (
@@ -218,20 +220,20 @@ function budgetLook({ firing, budget_left: left }: Objective): Look {
 
 function budgetText({ budget_left: left, failed, all, allowed, success, since }: Objective): string {
   if (left === null) return "Nothing has happened that counts.";
-  const rest = left < 0 ? `${share(-left)} more than the budget is used up` : `${share(left)} of the budget is left`;
-  return `${rest}: ${count(failed)} of ${count(all)} failed, ${count(allowed)} may. ${share(success, 3)} went well since ${stamp(since).slice(0, 16)}.`;
+  const used = 1 - left;
+  const rest = left >= 0 ? `${share(left)} of the budget is left` : used < 2 ? `${share(used)} of the budget is used up` : `The budget is used up ${count(Math.round(used))} times`;
+  return `${rest}: ${count(failed)} of ${count(all)} failed, ${count(allowed)} may. ${share(success, 2)} went well since ${stamp(since).slice(0, 16)}.`;
 }
 
 const times = (rate: number | null) => (rate === null ? "–" : `${+rate.toPrecision(rate < 100 ? 2 : 3)}×`);
 
-function Budgets() {
-  const { value, error } = useAsked(() => askMaybe<{ objectives: Objective[] }>("/api/v1/monitor/objectives"), 5000, []);
+function Budgets({ objectives, error }: { objectives: Objective[]; error: string }) {
   if (error) return <Panel title="Error budgets"><p class="problem">{error}</p></Panel>;
-  if (!value?.objectives.length) return null;
+  if (!objectives.length) return null;
   return (
     <Panel title="Error budgets" aside={<span class="quiet">of 30 days</span>}>
       <ul class="cards">
-        {value.objectives.map((one) => {
+        {objectives.map((one) => {
           const look = budgetLook(one);
           return (
             <li key={one.name} class="card" data-slo={one.name}>
@@ -243,7 +245,7 @@ function Budgets() {
               <p>{budgetText(one)}</p>
               <Facts rows={one.rates.map((rate) => [
                 `${span(rate.long_ms)} and ${span(rate.short_ms)}`,
-                <span class={rate.beyond ? severityLook(rate.severity).tone : ""}>{rate.beyond && "▲ "}{times(rate.long)} and {times(rate.short)} <small>too fast: {rate.factor}×</small></span>,
+                <span class={rate.beyond ? "problem" : ""}>{rate.beyond && "▲ "}{times(rate.long)} and {times(rate.short)} <small>too fast: {rate.factor}×</small></span>,
               ])} />
             </li>
           );
@@ -276,6 +278,8 @@ function Host({ system }: { system: System }) {
 
 export function Overview() {
   const summary = useSummary();
+  const { value, error } = useAsked(() => askMaybe<{ objectives: Objective[] }>("/api/v1/monitor/objectives"), 5000, []);
+  const objectives = value?.objectives ?? [];
   if (!summary) return <Empty>Loading…</Empty>;
   return (
     <>
@@ -285,11 +289,11 @@ export function Overview() {
       <div class="grid">
         <div class="heads">
           <Grades summary={summary} />
-          <Numbers summary={summary} />
+          <Numbers summary={summary} objectives={objectives} />
           {summary.system && <Host system={summary.system} />}
         </div>
         <ActiveAlerts />
-        <Budgets />
+        <Budgets objectives={objectives} error={error} />
         <WorstFirst />
         <Timeline />
       </div>

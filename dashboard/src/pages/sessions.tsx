@@ -186,7 +186,7 @@ function SilencePanel({ one }: { one: Silence }) {
         ["Silent for", ms(one.silent_ms)],
         ["Surprise (phi)", <>{one.phi.toFixed(2)} <small>suspected at {one.phi_suspect.toFixed(2)}, given up at {one.phi_dead.toFixed(2)}</small></>],
         ["Asked again", one.asked_at ? when(one.asked_at) : "no: it beats by itself"],
-        ["Suspected", one.suspected ? "since then" : when(one.suspect_at)],
+        ["Suspected", one.suspected ? "it is now" : when(one.suspect_at)],
         ["Given up", <>{when(one.dead_at)}{one.held && <small>nobody is, while too many are silent or this server slept</small>}</>],
       ]} />
     </Panel>

@@ -33,6 +33,9 @@ impl Histories {
         for (group, cell) in cells {
             let known = self.collectors.entry(group.clone());
             let collector = known.or_insert_with(|| resumed(group, unix_ms, store));
+            if coarse {
+                changes.extend(over(group, collector, unix_ms));
+            }
             for Row { tier, number, cell } in collector.push(unix_ms, cell) {
                 if !coarse && tier > Tier::Minute {
                     continue;
@@ -67,6 +70,16 @@ impl Histories {
     pub(super) fn groups(&self) -> Vec<String> {
         self.collectors.keys().cloned().collect()
     }
+}
+
+/// Hours and days that are over at that time, whole: what their last minute brought is not kept yet.
+fn over(group: &str, collector: &Collector, unix_ms: u64) -> Vec<Change> {
+    let open = [Tier::Hour, Tier::Day].map(|tier| (tier, collector.open(tier)));
+    let over = open.into_iter().filter_map(|(tier, open)| {
+        let (number, cell) = open.filter(|(number, _)| *number < tier.number(unix_ms))?;
+        Some(Change::put_value(CELLS, &key(group, tier.place(number)), &cell.encode(number)))
+    });
+    over.collect()
 }
 
 /// A collector that goes on with the cells that time is in.
@@ -184,6 +197,24 @@ mod tests {
         assert_eq!(two.cells[0].1.ok, 7, "one minute over the restart");
         let days = series(&store, "a", START, Duration::from_secs(400 * 86_400)).unwrap();
         assert_eq!((days.step_ms, days.cells[0].1.count()), (86_400_000, 2));
+    }
+
+    #[test]
+    fn an_hour_that_is_over_is_kept_with_its_last_minute() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        let next = Tier::Day.width_ms() * (Tier::Day.number(START) + 1);
+        let first = next - 90_000;
+        for nr in 0..100 {
+            let cells = [("a".to_owned(), cell(1))];
+            keep(&store, &histories.push(first + nr * 1_000, &cells, &store));
+        }
+        let oks = |days: u64| {
+            let span = Duration::from_secs(days * 86_400);
+            let found = series(&store, "a", next + 9_000, span).unwrap();
+            found.cells.iter().map(|(_, cell)| cell.ok).collect::<Vec<_>>()
+        };
+        assert_eq!((oks(30)[0], oks(400)[0]), (90, 90), "the hour, the day");
+        assert_eq!((oks(30)[1], oks(400)[1]), (1, 1), "those that time is in, as a minute began");
     }
 
     #[test]

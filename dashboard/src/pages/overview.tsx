@@ -83,7 +83,7 @@ function Numbers({ summary, objectives }: { summary: Summary; objectives: Object
         <Number_ name="p99" value={ms(latency.p99)} />
         <Number_ name="checks passed" value={share(summary.health_check_success_rate, 2)} />
         <Number_ name="errors" value={share(summary.error_rate, 2)} />
-        {lefts.length > 0 && <Number_ name={lefts.length > 1 ? "least error budget" : "error budget"} value={share(Math.max(0, Math.min(...lefts)))} quiet=" left" />}
+        {lefts.length > 0 && <Number_ name="error budget" value={share(Math.max(0, Math.min(...lefts)))} quiet=" left" />}
         <Number_ name="reconnects" value={summary.reconnections_per_minute?.toFixed(1) ?? "–"} quiet=" /min" />
       </dl>
       {trends && (
@@ -244,8 +244,8 @@ function Budgets({ objectives, error }: { objectives: Objective[]; error: string
               <div class="band" aria-hidden="true"><span class={look.tone} style={{ flexBasis: `${Math.max(0, Math.min(1, one.budget_left ?? 0)) * 100}%` }} /></div>
               <p>{budgetText(one)}</p>
               <Facts rows={one.rates.map((rate) => [
-                `${span(rate.long_ms)} and ${span(rate.short_ms)}`,
-                <span class={rate.beyond ? "problem" : ""}>{rate.beyond && "▲ "}{times(rate.long)} and {times(rate.short)} <small>too fast: {rate.factor}×</small></span>,
+                `${span(rate.long_ms)} and ${span(rate.short_ms)}, up to ${rate.factor}×`,
+                <span class={rate.beyond ? "problem" : ""}>{rate.beyond && "▲ "}{times(rate.long)} and {times(rate.short)}</span>,
               ])} />
             </li>
           );

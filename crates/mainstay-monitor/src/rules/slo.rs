@@ -124,7 +124,7 @@ impl Burn {
     /// use mainstay_monitor::rules::Burn;
     ///
     /// let mut burn = Burn::default();
-    /// burn.count(0, 20, 1_000);
+    /// burn.count(0, 200, 10_000);
     /// let [critical, ..] = burn.rates(0.999);
     /// // 2 % failed where 0.1 % may: the budget of 30 days would last a day and a half.
     /// assert!((critical.short_rate.unwrap() - 20.0).abs() < 1e-9);

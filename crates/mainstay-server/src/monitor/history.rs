@@ -34,7 +34,8 @@ impl Histories {
             let known = self.collectors.entry(group.clone());
             let collector = known.or_insert_with(|| resumed(group, unix_ms, store));
             if coarse {
-                changes.extend(over(group, collector, unix_ms));
+                // Hours and days that are over, with what their last minute brought.
+                changes.extend(coarse_cells(group, collector, unix_ms));
             }
             for Row { tier, number, cell } in collector.push(unix_ms, cell) {
                 if !coarse && tier > Tier::Minute {
@@ -45,20 +46,20 @@ impl Histories {
             }
         }
         let there: HashSet<&str> = cells.iter().map(|(group, _)| group.as_str()).collect();
-        self.collectors.retain(|known, _| there.contains(known.as_str()));
+        self.collectors.retain(|known, collector| {
+            let stays = there.contains(known.as_str());
+            if !stays {
+                changes.extend(coarse_cells(known, collector, u64::MAX));
+            }
+            stays
+        });
         changes
     }
 
     /// Hours and days that time is in, as they are now: what their last minute brought is not kept yet.
     pub(super) fn rest(&self) -> Vec<Change> {
-        let open = self.collectors.iter().flat_map(|(group, collector)| {
-            let coarse = [Tier::Hour, Tier::Day].into_iter();
-            coarse.filter_map(move |tier| Some((group, tier, collector.open(tier)?)))
-        });
-        let change = |(group, tier, (number, cell)): (&String, Tier, (u64, &Cell))| {
-            Change::put_value(CELLS, &key(group, tier.place(number)), &cell.encode(number))
-        };
-        open.map(change).collect()
+        let all = self.collectors.iter();
+        all.flat_map(|(group, collector)| coarse_cells(group, collector, u64::MAX)).collect()
     }
 
     /// The cell of a group that time is in, with its number.
@@ -72,8 +73,9 @@ impl Histories {
     }
 }
 
-/// Hours and days that are over at that time, whole: what their last minute brought is not kept yet.
-fn over(group: &str, collector: &Collector, unix_ms: u64) -> Vec<Change> {
+/// The hour and the day that a collector has open, as far as they began before those that `unix_ms` is
+/// in.
+fn coarse_cells(group: &str, collector: &Collector, unix_ms: u64) -> Vec<Change> {
     let open = [Tier::Hour, Tier::Day].map(|tier| (tier, collector.open(tier)));
     let over = open.into_iter().filter_map(|(tier, open)| {
         let (number, cell) = open.filter(|(number, _)| *number < tier.number(unix_ms))?;
@@ -231,6 +233,10 @@ mod tests {
         keep(&store, &histories.rest());
         assert_eq!(oks(), 15);
         assert_eq!(histories.open("b", Tier::Hour), None);
+        // And when what it is about is gone.
+        drop(histories.push(START + 3_000, &[("a".to_owned(), cell(5))], &store));
+        keep(&store, &histories.push(START + 4_000, &[], &store));
+        assert_eq!((oks(), histories.groups().len()), (20, 0));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 // Bundles the dashboard into `dist/`, which is committed: the server is built without node.
 import { build } from "esbuild";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { gzipAsync } from "@gfx/zopfli";
 import { minify } from "terser";
-import { gunzipSync, gzipSync } from "node:zlib";
 
 /** The most that script and style may take together, packed. */
 const MOST = 50_000;
+
+/** How often the packer looks for something smaller: more of it finds next to nothing. */
+const ROUNDS = 15;
 
 /** What of uPlot the pages do not use: formats of dates (theirs are given), steps, splines, joins. */
 const UNUSED = [
@@ -80,24 +83,14 @@ for (const name of ["index.html", "icon.svg"]) {
 let packed = 0;
 for (const name of ["app.js", "app.css"]) {
   const plain = readFileSync(`dist/${name}`);
-  const file = `dist/${name}.gz`;
-  // Packed by another version of zlib, the same content has other bytes: what still fits stays.
-  const fits = existsSync(file) && unpacked(file)?.equals(plain);
-  if (!fits) writeFileSync(file, gzipSync(plain, { level: 9, memLevel: 9 }));
-  const size = readFileSync(file).length;
-  packed += size;
-  console.log(`${name}: ${plain.length} bytes, ${size} packed`);
+  // Not the zlib of this machine, whose versions write other bytes for the same content; 4 % smaller, too.
+  const smallest = await gzipAsync(plain, { numiterations: ROUNDS });
+  writeFileSync(`dist/${name}.gz`, smallest);
+  packed += smallest.length;
+  console.log(`${name}: ${plain.length} bytes, ${smallest.length} packed`);
 }
 console.log(`together ${packed} bytes packed, allowed: less than ${MOST}`);
 if (packed >= MOST) {
   console.error("too large");
   process.exit(1);
-}
-
-function unpacked(file) {
-  try {
-    return gunzipSync(readFileSync(file));
-  } catch {
-    return undefined;
-  }
 }

@@ -74,8 +74,8 @@ export async function ask<T>(path: string, method = "GET", body?: unknown): Prom
     throw new Problem(0, "", "The server cannot be reached.");
   }
   if (!answer.ok) throw await problem(answer);
-  if (answer.status === 204) return undefined as T;
-  return (await answer.json()) as T;
+  const said = await answer.text();
+  return (said ? JSON.parse(said) : undefined) as T;
 }
 
 /** The same, or null where the server has no such thing. */

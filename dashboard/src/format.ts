@@ -38,10 +38,11 @@ export function bytes(value: number | null | undefined): string {
 export function span(milliseconds: number | null | undefined): string {
   if (milliseconds == null || Number.isNaN(milliseconds)) return "–";
   const s = Math.max(0, Math.floor(milliseconds / 1000));
+  const two = (large: number, one: string, small: number, other: string) => `${Math.floor(large)} ${one}${small >= 1 ? ` ${Math.floor(small)} ${other}` : ""}`;
   if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min${s % 60 ? ` ${s % 60} s` : ""}`;
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s / 60) % 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s / 3600) % 24)} h`;
+  if (s < 3600) return two(s / 60, "min", s % 60, "s");
+  if (s < 86_400) return two(s / 3600, "h", (s / 60) % 60, "min");
+  return two(s / 86_400, "d", (s / 3600) % 24, "h");
 }
 
 export const ago = (at: string | null | undefined, now: number) => (at ? `${span(now - Date.parse(at))} ago` : "–");

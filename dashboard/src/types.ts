@@ -91,6 +91,19 @@ export interface Session {
   grace_ms: number;
 }
 
+/** How silent a session is, and what comes of that unless it is heard. */
+export interface Silence {
+  silent_ms: number;
+  suspected: boolean;
+  suspect_at: string;
+  dead_at: string;
+  asked_at: string | null;
+  held: boolean;
+  phi: number;
+  phi_suspect: number;
+  phi_dead: number;
+}
+
 export type Severity = "LOW" | "MEDIUM" | "HIGH" | "CRITICAL";
 
 export interface Alert {
@@ -114,6 +127,22 @@ export interface Alert {
   flapping: boolean;
   no_data: boolean;
   runbook: string | null;
+}
+
+export interface Objective {
+  name: string;
+  signal: string;
+  of: string | null;
+  objective: number;
+  since: string | null;
+  failed: number;
+  all: number;
+  allowed: number;
+  success: number | null;
+  budget_left: number | null;
+  rates: { severity: Severity; factor: number; long_ms: number; long: number | null; short_ms: number; short: number | null; beyond: boolean }[];
+  firing: Severity | null;
+  alert: string | null;
 }
 
 export interface Summary {

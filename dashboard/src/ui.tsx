@@ -235,7 +235,7 @@ const BEYOND = 6;
 
 /** A list of which only what is seen is in the page, be it of a hundred thousand rows. */
 export function List<T>(props: { label: string; rows: readonly T[]; columns: Column<T>[]; id: (row: T) => string; open?: (row: T) => string;
-  end?: () => void; most?: number; total?: number }) {
+  end?: () => void; seen?: (ids: string[]) => void; most?: number; total?: number }) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -252,6 +252,7 @@ export function List<T>(props: { label: string; rows: readonly T[]; columns: Col
   useEffect(() => {
     if (last >= rows.length - BEYOND) props.end?.();
   }, [last, rows.length]);
+  useEffect(() => props.seen?.(rows.slice(first, last).map(props.id)), [first, last, rows]);
   const wide = columns.map((column) => column.width).join(" ");
   const without = (most: number) => columns.filter((column) => (column.minor ?? 0) <= most).map((column) => column.width).join(" ");
   const style = { "--wide": wide, "--mid": without(1), "--narrow": without(0) } as JSX.CSSProperties;

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 const FOLDER = new URL("../../docs/images/", import.meta.url).pathname;
 
 /** The overview at each width in both themes, and some pages once. */
-export async function shoot(web, url, connections) {
+export async function shoot(web, url, connections, session) {
   mkdirSync(FOLDER, { recursive: true });
   for (const theme of ["light", "dark"]) {
     for (const width of [360, 768, 1440]) {
@@ -19,7 +19,11 @@ export async function shoot(web, url, connections) {
       };
       await take("", "overview");
       if (connections === "20000" && width === 1440 && theme === "light") await take("sessions", "sessions");
-      if (connections === "10" && width === 1440) await take("links/payments", "link");
+      if (connections === "10" && width === 1440) {
+        const panel = page.getByRole("region", { name: "Error budgets" });
+        await panel.screenshot({ path: `${FOLDER}budgets-${theme}.png` });
+        await take(theme === "dark" ? "links/payments" : `sessions/${session}`, theme === "dark" ? "link" : "session");
+      }
       await context.close();
     }
   }

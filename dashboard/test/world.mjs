@@ -1,8 +1,8 @@
 // A server that runs, services that it watches, and a browser that looks at it.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { Agent, request } from "node:http";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Agent, createServer, request } from "node:http";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,6 +31,34 @@ export class Service {
   }
 
   /** Takes no connection any more, and drops those that there are. */
+  async stop() {
+    const closed = new Promise((done) => this.server.close(done));
+    this.server.closeAllConnections();
+    await closed;
+  }
+}
+
+/** A real receiver of webhooks, which answers what it is told to, and remembers what it got. */
+export class Hook {
+  status = 200;
+  got = [];
+
+  static async start() {
+    const hook = new Hook();
+    hook.server = createServer((asked, answer) => {
+      let body = "";
+      asked.on("data", (part) => (body += part));
+      asked.on("end", () => {
+        hook.got.push({ headers: asked.headers, body: JSON.parse(body) });
+        answer.statusCode = hook.status;
+        answer.end();
+      });
+    });
+    await new Promise((done) => hook.server.listen(0, "127.0.0.1", done));
+    hook.url = `http://127.0.0.1:${hook.server.address().port}/told`;
+    return hook;
+  }
+
   async stop() {
     const closed = new Promise((done) => this.server.close(done));
     this.server.closeAllConnections();
@@ -120,12 +148,12 @@ export class Server {
   }
 }
 
-export const config = (links, more = "") => `
+export const config = (links, more = "", engine = "memory") => `
 [server]
 status_page = true
 shutdown_deadline = "5s"
 [store]
-engine = "memory"
+engine = "${engine}"
 [monitor]
 interval = "1s"
 [[rule]]
@@ -148,6 +176,38 @@ export const browser = () =>
     executablePath: process.env.MAINSTAY_CHROMIUM ?? "/usr/bin/chromium",
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
+
+/** A page that notes what it should not do. */
+export async function visit(web, url, { path = "", ...options } = {}) {
+  const context = await web.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.foreign = [];
+  page.faults = [];
+  page.on("request", (asked) => {
+    if (new URL(asked.url()).origin !== new URL(url).origin) page.foreign.push(asked.url());
+  });
+  page.on("pageerror", (error) => page.faults.push(error.message));
+  // What the policy forbids is told there, too.
+  page.on("console", (line) => {
+    if (/Content Security Policy|Refused to/.test(line.text())) page.faults.push(line.text());
+  });
+  await page.goto(`${url}/#/${path}`);
+  return page;
+}
+
+export const live = (page) => page.waitForSelector('html[data-live="live"]');
+export const close = (page) => page.context().close();
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What keeps somebody from using the page as it is. */
+export async function barriers(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = found.violations.filter((one) => one.impact === "serious" || one.impact === "critical");
+  return serious.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3)}`);
+}
 
 /** Waits until `what` answers something true. */
 export async function until(what, within = PATIENCE, every = 50) {

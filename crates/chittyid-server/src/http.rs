@@ -27,7 +27,7 @@ const BESIDE_METADATA: usize = 1024;
 const PRUNE: Duration = Duration::from_secs(600);
 
 /// The routes of an authority: `/v1/mint`, `/v1/mint/batch`, `/v1/validate`, `/v1/{id}/info`,
-/// `/v1/health` and `/v1/audit`. Inside a runtime, what is kept no longer is dropped as long as they
+/// `/v1/health`, `/v1/sequences` and `/v1/audit`. Inside a runtime, what is kept no longer is dropped as long as they
 /// are there.
 pub fn authority_routes(authority: Arc<Authority>) -> Router {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -55,6 +55,7 @@ pub fn authority_routes(authority: Arc<Authority>) -> Router {
         .route("/v1/validate/{id}", get(validate::named))
         .route("/v1/{id}/info", get(validate::info))
         .route("/v1/health", get(health::show))
+        .route("/v1/sequences", get(health::sequences))
         .route("/v1/audit", get(audit::show))
         .method_not_allowed_fallback(wrong_method)
         .with_state(authority)

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use mainstay_core::config::ConfigError;
 
 use crate::alert::Rule;
-use crate::rules::{Burn, RuleSet, RuleSpec, Signal, SloSpec};
+use crate::rules::{Budget, Burn, RuleSet, RuleSpec, Signal, SloSpec};
 use entry::Entry;
 use inhibit::Inhibitors;
 use window::Window;
@@ -73,6 +73,8 @@ pub(crate) struct Active {
 pub(crate) struct Objective {
     spec: SloSpec,
     burn: Burn,
+    /// What was counted in the last tick.
+    counted: Budget,
 }
 
 /// All rules and their alerts.
@@ -154,7 +156,7 @@ impl Engine {
                         && known.spec.of == spec.of
                 };
                 let known = before.iter().position(same).map(|at| before.swap_remove(at).burn);
-                Objective { burn: known.unwrap_or_default(), spec }
+                Objective { burn: known.unwrap_or_default(), spec, counted: Budget::default() }
             })
             .collect();
         self.inhibitors = Inhibitors::of(&self.rules);
@@ -187,6 +189,11 @@ impl Engine {
     /// The objectives that are watched.
     pub fn objectives(&self) -> impl Iterator<Item = (&SloSpec, &Burn)> {
         self.objectives.iter().map(|objective| (&objective.spec, &objective.burn))
+    }
+
+    /// What each objective counted in the last tick, by its name: for the history of its budget.
+    pub fn counted(&self) -> impl Iterator<Item = (&str, Budget)> {
+        self.objectives.iter().map(|one| (one.spec.name.as_str(), one.counted))
     }
 
     /// Things that no alert could be made for, since there were [`ALERTS_MAX`].

@@ -14,5 +14,5 @@ mod spec;
 pub use defaults::defaults;
 pub use packs::{PACKS, pack};
 pub use signal::{Info, Kind, Signal, UnknownSignal};
-pub use slo::{Burn, SloSpec};
+pub use slo::{Budget, Burn, BurnRate, SloSpec};
 pub use spec::{Matcher, NoData, RULES_MAX, RuleSet, RuleSpec, Statistic, WINDOW_MAX};

@@ -28,6 +28,7 @@ mod query;
 mod record;
 mod registry;
 mod shard;
+mod silence;
 mod table;
 mod watch;
 
@@ -42,4 +43,5 @@ pub use measured::Measured;
 pub use query::{Cursor, Memory, NotACursor, Page, Query};
 pub use record::{Checkpoint, Record};
 pub use registry::{Registry, SHARDS, SweepReport};
+pub use silence::Silence;
 pub use watch::Bar;

@@ -71,6 +71,13 @@ struct Guards {
     swept_at: Option<Instant>,
 }
 
+impl Guards {
+    /// Nobody is given up before.
+    fn held_until(&self) -> Instant {
+        self.pause.lenient_until().max(self.mass.held_until())
+    }
+}
+
 impl Registry {
     /// A registry without sessions.
     ///

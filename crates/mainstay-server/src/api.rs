@@ -18,6 +18,7 @@ mod live;
 mod messages;
 mod monitor;
 mod notifications;
+mod objectives;
 mod operations;
 mod push;
 mod routes;
@@ -25,6 +26,7 @@ mod sessions;
 mod settings;
 pub(crate) mod time;
 mod traced;
+mod watched;
 mod webhooks;
 mod words;
 
@@ -97,7 +99,8 @@ fn build(shared: Arc<Shared>) -> (Router, String) {
     let in_time = from_fn_with_state(shared.clone(), guard::in_time);
     let told = OnceLock::new();
     let told: Arc<OnceLock<Told>> = Arc::new(told);
-    let operators = held().merge(watched()).merge(notices()).merge(looking()).merge(acting());
+    let operators = held().merge(watched::routes()).merge(notices());
+    let operators = operators.merge(looking()).merge(acting());
     let operators = operators.within(|router| {
         router
             .route_layer(from_fn(guard::operators))
@@ -155,6 +158,11 @@ fn held() -> Routes {
             links::show,
             about(Operators, "One link").answers::<links::LinkJson>(200),
         )
+        .get(
+            "/api/v1/links/{name}/policy",
+            links::policy,
+            about(Operators, "What a link goes by").answers::<links::PolicyJson>(200),
+        )
         .post("/api/v1/links/{name}/{action}", links::act, answers("Does something with a link"))
         .get(
             "/api/v1/operations",
@@ -183,80 +191,6 @@ fn held() -> Routes {
             "/api/v1/webhooks/{name}/retry",
             webhooks::again,
             about(Admins, "Tells a webhook again what it could not be told").answers::<Value>(200),
-        )
-}
-
-/// How everything is, and what is the matter.
-fn watched() -> Routes {
-    let see = |summary| about(Operators, summary);
-    Routes::new()
-        .get(
-            "/api/v1/monitor/summary",
-            monitor::summary,
-            see("Everything at a glance").answers::<Value>(200),
-        )
-        .get(
-            "/api/v1/monitor/groups",
-            monitor::groups,
-            see("What has a history").answers::<Value>(200),
-        )
-        .get(
-            "/api/v1/monitor/series",
-            monitor::series_of,
-            see("The history of a group")
-                .asks::<monitor::Asked>()
-                .answers::<monitor::SeriesJson>(200),
-        )
-        .get(
-            "/api/v1/push",
-            push::list,
-            see("Every job that must report in").answers::<push::PushesJson>(200),
-        )
-        .get(
-            "/api/v1/alerts",
-            alerts::list,
-            see("Alerts, the worst first")
-                .asks::<alerts::Asked>()
-                .answers::<alerts::AlertsJson>(200),
-        )
-        .get(
-            "/api/v1/alerts/history",
-            alerts::history,
-            see("What happened to alerts").asks::<alerts::Past>().answers::<alerts::PastJson>(200),
-        )
-        .get(
-            "/api/v1/alerts/rules",
-            alerts::rules,
-            see("Rules and objectives").answers::<Value>(200),
-        )
-        .get(
-            "/api/v1/alerts/{id}",
-            alerts::show,
-            see("One alert").answers::<alerts::AlertJson>(200),
-        )
-        .post(
-            "/api/v1/alerts/{id}/acknowledge",
-            alerts::acknowledge,
-            see("Somebody sees to an alert")
-                .takes::<alerts::Acknowledging>()
-                .answers::<alerts::AlertJson>(200),
-        )
-        .delete(
-            "/api/v1/alerts/{id}/acknowledge",
-            alerts::withdraw,
-            see("Nobody sees to it after all").answers::<alerts::AlertJson>(200),
-        )
-        .post(
-            "/api/v1/alerts/{id}/silence",
-            alerts::silence,
-            see("An alert notifies nobody")
-                .takes::<alerts::Silencing>()
-                .answers::<alerts::AlertJson>(200),
-        )
-        .delete(
-            "/api/v1/alerts/{id}/silence",
-            alerts::lift,
-            see("It does again").answers::<alerts::AlertJson>(200),
         )
 }
 
@@ -324,7 +258,7 @@ fn looking() -> Routes {
         .get(
             "/api/v1/sessions/{id}",
             sessions::show,
-            see("One session").answers::<sessions::SessionJson>(200),
+            see("One session").answers::<sessions::OneSessionJson>(200),
         )
         .get(
             "/api/v1/sessions/{id}/events",

@@ -9,6 +9,7 @@ mod gather;
 mod history;
 mod ledger;
 mod maintenance;
+mod objectives;
 mod task;
 mod telling;
 
@@ -35,6 +36,7 @@ pub(crate) use history::series;
 pub(crate) use ledger::{AlertEvent, is_place, page};
 pub(crate) use maintenance::WEEKDAYS;
 pub use maintenance::{MaintenanceSpec, Recurring, Times};
+pub(crate) use objectives::{Objective, Spent};
 pub(crate) use task::{days_until, run, tell};
 
 use connectivity::Connectivity;

@@ -1,5 +1,5 @@
 // Connections that the server opens.
-import { askMaybe } from "../api";
+import { ask, askMaybe } from "../api";
 import { CELL_MS, mark } from "../cells";
 import { Chart } from "../chart";
 import { ago, breakerLook, count, linkLook, ms, share, span, stamp, us } from "../format";
@@ -52,6 +52,23 @@ function AllLinks() {
             { name: "Last 10 min", width: "190px", minor: 2, cell: (one) => <Bars name={one.name} of={`link/${one.name}`} /> },
           ]} />
       ) : <Empty>{all.length ? "No link fits." : "The configuration names no link."}</Empty>}
+    </Panel>
+  );
+}
+
+/** What there is in a value, by its path. */
+const flat = (value: unknown, path: string[] = []): [string, string][] =>
+  value !== null && typeof value === "object" ? Object.entries(value).flatMap(([name, part]) => flat(part, [...path, name]))
+    : [[path.join(" ").replaceAll("_", " "), value === null ? "none" : String(value)]];
+
+function Policy({ path }: { path: string }) {
+  const { value, error } = useAsked(() => ask<{ link: object; gate: object | null }>(`${path}/policy`), 10_000, [path]);
+  return (
+    <Panel title="What it goes by">
+      {error && <p class="problem">{error}</p>}
+      {value && <Facts rows={flat(value.link)} />}
+      {value?.gate && <><h3>Its gate</h3><Facts rows={flat(value.gate)} /></>}
+      <Raw path={`${path}/policy`} value={value} />
     </Panel>
   );
 }
@@ -119,6 +136,7 @@ function OneLink({ name }: { name: string }) {
           ]} />
         </Panel>
       )}
+      <Policy path={path} />
       <Raw path={path} value={one} />
     </>
   );

@@ -2,11 +2,11 @@
 import { useComputed } from "@preact/signals";
 import { ask, askMaybe } from "../api";
 import { Chart, type Mark } from "../chart";
-import { ago, breakerLook, bytes, clock, count, factor, linkLook, ms, overallLook, qualityLook, QUALITIES, share, span, statusLook, trendLook, us } from "../format";
+import { ago, breakerLook, bytes, clock, count, factor, linkLook, ms, overallLook, qualityLook, QUALITIES, severityLook, share, span, stamp, statusLook, trendLook, us, type Look } from "../format";
 import { alerts, links, now, summaries, worst } from "../live";
 import { filter, href, param } from "../route";
-import type { Alert, Link, Quality, Series, Session, Summary, System } from "../types";
-import { Bars, Chip, Countdown, Empty, Panel, Select, useAsked } from "../ui";
+import type { Alert, Link, Objective, Quality, Series, Session, Summary, System } from "../types";
+import { Bars, Chip, Countdown, Empty, Facts, Panel, Select, useAsked } from "../ui";
 import { AlertCard, isActive, sorted } from "./alerts";
 import { byWorst, nextAt, why } from "./links";
 
@@ -71,8 +71,9 @@ function Grades({ summary }: { summary: Summary }) {
   );
 }
 
-function Numbers({ summary }: { summary: Summary }) {
+function Numbers({ summary, objectives }: { summary: Summary; objectives: Objective[] }) {
   const latency = summary.latency_ms;
+  const lefts = objectives.flatMap((one) => (one.budget_left === null ? [] : [one.budget_left]));
   const { trends, prediction } = summary;
   return (
     <Panel title="Latency and errors" aside={latency.samples ? <span class="quiet">{count(latency.samples)} round trips</span> : null}>
@@ -82,6 +83,7 @@ function Numbers({ summary }: { summary: Summary }) {
         <Number_ name="p99" value={ms(latency.p99)} />
         <Number_ name="checks passed" value={share(summary.health_check_success_rate, 2)} />
         <Number_ name="errors" value={share(summary.error_rate, 2)} />
+        {lefts.length > 0 && <Number_ name="error budget" value={share(Math.max(0, Math.min(...lefts)))} quiet=" left" />}
         <Number_ name="reconnects" value={summary.reconnections_per_minute?.toFixed(1) ?? "–"} quiet=" /min" />
       </dl>
       {trends && (
@@ -210,6 +212,49 @@ function Timeline() {
   );
 }
 
+function budgetLook({ firing, budget_left: left }: Objective): Look {
+  if (firing) return { ...severityLook(firing), text: `burns: ${firing.toLowerCase()}` };
+  if (left === null) return { tone: "idle", sign: "○", text: "nothing yet" };
+  return left <= 0 ? { tone: "bad", sign: "■", text: "used up" } : { tone: left < 0.25 ? "warn" : "good", sign: left < 0.25 ? "▲" : "●", text: `${share(left)} left` };
+}
+
+function budgetText({ budget_left: left, failed, all, allowed, success, since }: Objective): string {
+  if (left === null) return "Nothing has happened that counts.";
+  const used = 1 - left;
+  const rest = left >= 0 ? `${share(left)} of the budget is left` : used < 2 ? `${share(used)} of the budget is used up` : `The budget is used up ${count(Math.round(used))} times`;
+  return `${rest}: ${count(failed)} of ${count(all)} failed, ${count(allowed)} may. ${share(success, 2)} went well since ${stamp(since).slice(0, 16)}.`;
+}
+
+const times = (rate: number | null) => (rate === null ? "–" : `${+rate.toPrecision(rate < 100 ? 2 : 3)}×`);
+
+function Budgets({ objectives, error }: { objectives: Objective[]; error: string }) {
+  if (error) return <Panel title="Error budgets"><p class="problem">{error}</p></Panel>;
+  if (!objectives.length) return null;
+  return (
+    <Panel title="Error budgets" aside={<span class="quiet">of 30 days</span>}>
+      <ul class="cards">
+        {objectives.map((one) => {
+          const look = budgetLook(one);
+          return (
+            <li key={one.name} class="card" data-slo={one.name}>
+              <div class="alert-head">
+                <strong>{one.name}</strong> <span class="quiet">{+(one.objective * 100).toFixed(4)} % of {one.signal} {one.of}</span>
+                <span class="state">{one.firing && one.alert ? <a href={href("alerts", one.alert)}><Chip look={look} /></a> : <Chip look={look} />}</span>
+              </div>
+              <div class="band" aria-hidden="true"><span class={look.tone} style={{ flexBasis: `${Math.max(0, Math.min(1, one.budget_left ?? 0)) * 100}%` }} /></div>
+              <p>{budgetText(one)}</p>
+              <Facts rows={one.rates.map((rate) => [
+                `${span(rate.long_ms)} and ${span(rate.short_ms)}, up to ${rate.factor}×`,
+                <span class={rate.beyond ? "problem" : ""}>{rate.beyond && "▲ "}{times(rate.long)} and {times(rate.short)}</span>,
+              ])} />
+            </li>
+          );
+        })}
+      </ul>
+    </Panel>
+  );
+}
+
 function Host({ system }: { system: System }) {
   const percent = (value: number | null) => (value === null ? "–" : `${value.toFixed(1)} %`);
   const look = system.level === "NORMAL" ? overallLook("HEALTHY") : overallLook(system.level === "ELEVATED" ? "WARNING" : "CRITICAL");
@@ -233,6 +278,8 @@ function Host({ system }: { system: System }) {
 
 export function Overview() {
   const summary = useSummary();
+  const { value, error } = useAsked(() => askMaybe<{ objectives: Objective[] }>("/api/v1/monitor/objectives"), 5000, []);
+  const objectives = value?.objectives ?? [];
   if (!summary) return <Empty>Loading…</Empty>;
   return (
     <>
@@ -242,10 +289,11 @@ export function Overview() {
       <div class="grid">
         <div class="heads">
           <Grades summary={summary} />
-          <Numbers summary={summary} />
+          <Numbers summary={summary} objectives={objectives} />
           {summary.system && <Host system={summary.system} />}
         </div>
         <ActiveAlerts />
+        <Budgets objectives={objectives} error={error} />
         <WorstFirst />
         <Timeline />
       </div>

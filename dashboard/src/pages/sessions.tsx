@@ -2,11 +2,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, Problem } from "../api";
 import type { Level } from "../cells";
-import { ago, clock, count, factor, qualityLook, QUALITIES, share, span, stamp, statusLook, us } from "../format";
-import { now, worst } from "../live";
+import { ago, clock, count, factor, ms, qualityLook, QUALITIES, share, span, stamp, statusLook, us } from "../format";
+import { freshness, now, skew, worst } from "../live";
 import { filter, go, href, param, place } from "../route";
-import type { Quality, Session, Status } from "../types";
-import { Act, Bars, Chip, Empty, Facts, List, notice, Panel, Raw, Search, Select, useAsked } from "../ui";
+import type { Quality, Session, Silence, Status } from "../types";
+import { Act, Bars, Chip, Countdown, Empty, Facts, List, notice, Panel, Raw, Search, Select, useAsked } from "../ui";
 
 const STATUSES: Status[] = ["CONNECTED", "SUSPENDED", "RECONNECTING", "DISCONNECTED", "FAILED"];
 const PAGE = 1000;
@@ -73,11 +73,36 @@ function AllSessions() {
     else filter("user", text);
   };
   const rows = pages.rows.map((row) => worst.value[row.session] ?? row);
+  const seen = useRef<string[]>([]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let there = true;
+    const round = async () => {
+      const ids = seen.current;
+      try {
+        if (ids.length && !document.hidden && freshness.value === "live") {
+          const { sessions } = await ask<{ sessions: Session[] }>(`/api/v1/sessions?ids=${ids.join()}`);
+          const known = new Map(sessions.map((one) => [one.session, short(one)]));
+          const gone = new Set(ids.filter((id) => !known.has(id)));
+          // Each stays where it is: nothing jumps under a hand that scrolls.
+          if (there) setPages((old) => ({ ...old, rows: old.rows.map((row) => known.get(row.session) ?? (gone.has(row.session) ? { ...row, status: "DISCONNECTED" } : row)) }));
+        }
+      } catch {
+        // Whether the server is there is said at the top.
+      }
+      if (there) timer = setTimeout(round, 2000);
+    };
+    timer = setTimeout(round, 2000);
+    return () => {
+      there = false;
+      clearTimeout(timer);
+    };
+  }, []);
   const all = pages.next === null;
   return (
     <Panel title="Sessions" aside={
       <span class="quiet">
-        {count(rows.length)} {all ? "" : "loaded"}{counts && !query && !all ? ` of about ${count(counts.total)}` : ""} · as of {clock(pages.at)}{" "}
+        {count(rows.length)} {all ? "" : "loaded"}{counts && !query && !all ? ` of about ${count(counts.total)}` : ""} · listed at {clock(pages.at)}, those in view are live{" "}
         <button type="button" onClick={() => setTurn(turn + 1)}>Load anew</button>
       </span>
     }>
@@ -90,7 +115,7 @@ function AllSessions() {
       </div>
       {error && <p class="problem" role="alert">{error}</p>}
       {rows.length === 0 && all ? <Empty>No session{query ? " fits" : " yet"}.</Empty> : (
-        <List label="Sessions" rows={rows} id={(one) => one.session} open={(one) => href("sessions", one.session)} end={more} most={20} {...(counts && !query ? { total: counts.total } : {})}
+        <List label="Sessions" rows={rows} id={(one) => one.session} open={(one) => href("sessions", one.session)} end={more} most={20} seen={(ids) => { seen.current = ids; }} {...(counts && !query ? { total: counts.total } : {})}
           columns={[
             { name: "User", width: "minmax(7rem, 1fr)", cell: (one) => one.user ?? <span class="quiet">anonymous</span> },
             { name: "Status", width: "8.5rem", cell: (one) => <Chip look={statusLook(one.status)} /> },
@@ -148,9 +173,29 @@ function StatusBand({ events }: { events: Event[] }) {
   );
 }
 
+/** What comes of it if nothing is heard. */
+function SilencePanel({ one }: { one: Silence }) {
+  const when = (at: string | null) => {
+    // In the time of this browser.
+    const local = at && Date.parse(at) + (skew.value ?? 0);
+    return local ? <>{clock(local)} (<Countdown until={local} />)</> : "–";
+  };
+  return (
+    <Panel title="If nothing is heard" aside={one.suspected ? <Chip look={{ tone: "warn", sign: "▲", text: "suspected" }} /> : null}>
+      <Facts rows={[
+        ["Silent for", ms(one.silent_ms)],
+        ["Surprise (phi)", <>{one.phi.toFixed(2)} <small>suspected at {one.phi_suspect.toFixed(2)}, given up at {one.phi_dead.toFixed(2)}</small></>],
+        ["Asked again", one.asked_at ? when(one.asked_at) : "no: it beats by itself"],
+        ["Suspected", one.suspected ? "it is now" : when(one.suspect_at)],
+        ["Given up", <>{when(one.dead_at)}{one.held && <small>nobody is, while too many are silent or this server slept</small>}</>],
+      ]} />
+    </Panel>
+  );
+}
+
 function OneSession({ id }: { id: string }) {
   const path = `/api/v1/sessions/${encodeURIComponent(id)}`;
-  const { value: asked, error, again } = useAsked(() => ask<Session>(path), 2000, [id]);
+  const { value: asked, error, again } = useAsked(() => ask<Session & { silence: Silence | null }>(path), 2000, [id]);
   const { value: history } = useAsked(() => ask<{ events: Event[] }>(`${path}/events?limit=1000`), 5000, [id]);
   const [watched, setWatched] = useState(false);
   const { value: bars, again: look } = useAsked(() => ask<{ bars: Bar[] }>(`${path}/bars`).then((all) => all.bars, () => null), 10_000, [id, watched]);
@@ -198,6 +243,7 @@ function OneSession({ id }: { id: string }) {
           </div>
         )}
       </Panel>
+      {asked?.silence && <SilencePanel one={asked.silence} />}
       <Panel title="What happened">
         {history?.events.length ? (
           <List label="Events of the session" rows={[...history.events].reverse()} id={(event) => String(event.seq)} columns={[
@@ -208,7 +254,7 @@ function OneSession({ id }: { id: string }) {
           ]} />
         ) : <Empty>Nothing is kept of it.</Empty>}
       </Panel>
-      <Raw path={path} value={one} />
+      <Raw path={path} value={{ ...asked, ...one }} />
     </>
   );
 }

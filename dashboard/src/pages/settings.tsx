@@ -31,7 +31,7 @@ export function Settings() {
 
 export interface IdHealth {
   status: string; version: string; profile: string; format: string; authority: string; entityTypes: string[];
-  runningOut: { sequence: string; limit: number; left: number }[];
+  runningOut: Sequence[];
 }
 
 export const idHealth = async () => {
@@ -42,8 +42,13 @@ export const idHealth = async () => {
   }
 };
 
+interface Sequence {
+  sequence: string; limit: number; left: number;
+}
+
 export function ChittyId() {
-  const { value } = useAsked(idHealth, 10_000, []);
+  const { value } = useAsked(idHealth, 5000, []);
+  const { value: used } = useAsked(() => askMaybe<{ sequences: Sequence[] }>("/v1/sequences"), 2000, []);
   if (value === undefined) return <Panel title="ChittyID"><Empty>Loading…</Empty></Panel>;
   if (value === null) return <Panel title="ChittyID"><Empty>This server mints no ids.</Empty></Panel>;
   const well = value.status === "healthy";
@@ -56,10 +61,15 @@ export function ChittyId() {
         ["Kinds", value.entityTypes.join(", ")],
         ["Version", value.version],
       ]} />
-      <h3>Running out</h3>
-      {value.runningOut.length ? (
-        <ul>{value.runningOut.map((one) => <li key={one.sequence}><code>{one.sequence}</code>: {count(one.left)} of {count(one.limit)} left</li>)}</ul>
-      ) : <Empty>No sequence runs low.</Empty>}
+      <h3>Sequences in use</h3>
+      {used?.sequences.length ? (
+        <List label="Sequences" rows={used.sequences} id={(one) => one.sequence} columns={[
+          { name: "Sequence", width: "minmax(8rem, 1fr)", cell: (one) => <code>{one.sequence}</code> },
+          { name: "Given", width: "6rem", number: true, cell: (one) => count(one.limit - one.left) },
+          { name: "Left", width: "6rem", number: true, cell: (one) => count(one.left) },
+          { name: "State", width: "8rem", cell: ({ sequence }) => (value.runningOut.some((one) => one.sequence === sequence) ? <Chip look={{ tone: "warn", sign: "▲", text: "runs low" }} /> : "enough") },
+        ]} />
+      ) : <Empty>No id yet.</Empty>}
       <Raw path="/v1/health" value={value} />
     </Panel>
   );

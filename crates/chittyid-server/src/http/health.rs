@@ -5,10 +5,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chittyid::EntityType;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::Known;
 use super::error::timestamp;
 use crate::{Authority, IssuedProfile};
+
+/// Sequences of an answer, at most.
+const SEQUENCES_MAX: usize = 100;
 
 /// 200 when it can mint; 503 while the store takes nothing.
 pub(super) async fn show(State(authority): State<Arc<Authority>>) -> Response {
@@ -33,6 +37,21 @@ pub(super) async fn show(State(authority): State<Arc<Authority>>) -> Response {
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
+}
+
+/// How many ids are left where some were given since the start, those first that run out first; for
+/// everybody with credentials, who sees the numbers in ids anyway.
+pub(super) async fn sequences(
+    State(authority): State<Arc<Authority>>,
+    Known(_): Known,
+) -> Json<Value> {
+    let mut all = authority.left();
+    all.sort_by_key(|left| left.left);
+    let shown = all.into_iter().take(SEQUENCES_MAX);
+    let shown: Vec<_> = shown
+        .map(|left| json!({ "sequence": left.sequence, "limit": left.limit, "left": left.left }))
+        .collect();
+    Json(json!({ "sequences": shown }))
 }
 
 /// The form of its ids, as seeds print it.

@@ -66,6 +66,16 @@ async fn the_last_number_is_given_and_then_none_while_other_entities_go_on() {
             served.kept.store.next_number(SEQUENCES, sequence.as_bytes()).unwrap(),
             last + 1
         );
+        let used =
+            served.ask("GET /v1/sequences", Some(ANN), &[], "").await.body["sequences"].clone();
+        let first = json!({ "sequence": sequence, "limit": last, "left": 0 });
+        assert_eq!(
+            (&used[0], used.as_array().unwrap().len()),
+            (&first, 2),
+            "what runs out is first"
+        );
+        assert_eq!(used[1]["limit"].as_u64().unwrap() - used[1]["left"].as_u64().unwrap(), 1);
+        served.get("/v1/sequences").await.refuses(401, "UNAUTHORIZED", "");
         let low = &served.get("/v1/health").await.body["runningOut"];
         assert_eq!(low, &json!([{ "sequence": sequence, "limit": last, "left": 0 }]));
         // A batch that needs both is refused as a whole.

@@ -37,6 +37,8 @@ struct Found {
     sentence: String,
     figures: Vec<(&'static str, String)>,
     alerts: Vec<Value>,
+    /// Objectives, with what is left of their budgets.
+    objectives: Vec<Value>,
 }
 
 pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
@@ -59,7 +61,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
             found.figures.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let answer = json!({
             "status": status, "sentence": found.sentence, "figures": figures,
-            "alerts": found.alerts,
+            "alerts": found.alerts, "objectives": found.objectives,
         });
         out::line(&answer.to_string());
     } else {
@@ -91,7 +93,12 @@ async fn asked(args: &CheckArgs) -> Result<Found, Failure> {
             };
             Ok(one(&link, name, loud.into_iter().filter(of_it).collect()))
         }
-        None => Ok(all(&server.get(&["monitor", "summary"], &[]).await?, loud)),
+        None => {
+            let summary = server.get(&["monitor", "summary"], &[]).await?;
+            // A server of an older version has no budgets, and is as well as its alerts are.
+            let budgets = server.get(&["monitor", "objectives"], &[]).await.unwrap_or_default();
+            Ok(all(&summary, loud, &budgets))
+        }
     }
 }
 
@@ -112,7 +119,7 @@ fn worst(alerts: &[Value]) -> Verdict {
     alerts.iter().map(verdict).max().unwrap_or(Verdict::Ok)
 }
 
-fn all(summary: &Value, alerts: Vec<Value>) -> Found {
+fn all(summary: &Value, alerts: Vec<Value>, budgets: &Value) -> Found {
     let number = |path: &str| {
         summary.pointer(path).filter(|value| value.is_number()).map(ToString::to_string)
     };
@@ -125,10 +132,13 @@ fn all(summary: &Value, alerts: Vec<Value>) -> Found {
         ("error_rate", "/error_rate"),
         ("stress", "/system/stress"),
     ];
-    let figures =
-        figures.into_iter().filter_map(|(name, path)| Some((name, number(path)?))).collect();
+    let figures = figures.into_iter().filter_map(|(name, path)| Some((name, number(path)?)));
+    let objectives = budgets["objectives"].as_array().cloned().unwrap_or_default();
+    let lefts = objectives.iter().filter_map(|one| one["budget_left"].as_f64());
+    let least = lefts.reduce(f64::min).map(|left| ("budget_left", left.to_string()));
+    let figures = figures.chain(least).collect();
     let sentence = summary["sentence"].as_str().unwrap_or("it does not say how it is").to_owned();
-    Found { verdict: worst(&alerts), sentence, figures, alerts }
+    Found { verdict: worst(&alerts), sentence, figures, alerts, objectives }
 }
 
 fn one(link: &Value, name: &str, alerts: Vec<Value>) -> Found {
@@ -148,7 +158,8 @@ fn one(link: &Value, name: &str, alerts: Vec<Value>) -> Found {
     let figures =
         figures.into_iter().filter_map(|(name, field)| Some((name, number(field)?))).collect();
     let verdict = worst(&alerts).max(of_state);
-    Found { verdict, sentence: format!("{name} is {state}"), figures, alerts }
+    let sentence = format!("{name} is {state}");
+    Found { verdict, sentence, figures, alerts, objectives: Vec::new() }
 }
 
 #[cfg(test)]
@@ -180,6 +191,22 @@ mod tests {
             let mut muted = alert("CRITICAL");
             muted[flag] = value;
             assert!(!is_loud(&muted), "{flag}");
+        }
+    }
+
+    #[test]
+    fn the_least_that_is_left_of_a_budget_is_a_figure() {
+        let summary = json!({ "sentence": "well", "stress": 0 });
+        let left = |left: Value| json!({ "name": "a", "budget_left": left });
+        for (objectives, wanted) in [
+            (json!({}), None),
+            (json!({ "objectives": [left(Value::Null)] }), None),
+            (json!({ "objectives": [left(json!(0.5)), left(json!(-1.25))] }), Some("-1.25")),
+        ] {
+            let found = all(&summary, vec![], &objectives);
+            let figure = found.figures.iter().find(|(name, _)| *name == "budget_left");
+            assert_eq!(figure.map(|(_, value)| value.as_str()), wanted);
+            assert_eq!(found.verdict, Verdict::Ok, "alerts decide");
         }
     }
 

@@ -6,7 +6,7 @@ use mainstay_core::time::Instant;
 use super::entry::{Entry, Happening, fingerprint};
 use super::{ALERTS_MAX, Active, Engine, Labels, Reading, SLO_RULE, Value, text};
 use crate::alert::{Effect, Input, Observation, Severity, Side, State};
-use crate::rules::{NoData, Signal, Statistic, WINDOW_MAX};
+use crate::rules::{Budget, NoData, Signal, Statistic, WINDOW_MAX};
 
 /// Ticks without a word of it, after which a thing is gone.
 const GONE_AFTER: u64 = 2;
@@ -19,6 +19,9 @@ impl Engine {
     pub fn tick(&mut self, now: Instant, unix_ms: u64, readings: &[Reading]) -> Vec<Happening> {
         self.ticks += 1;
         let mut told = Vec::new();
+        for objective in &mut self.objectives {
+            objective.counted = Budget::default();
+        }
         for reading in readings {
             self.remember(now, reading);
             let rules = self.by_signal.get(&reading.signal).cloned().unwrap_or_default();
@@ -97,6 +100,7 @@ impl Engine {
             if spec.signal == reading.signal && spec.of.as_ref().is_none_or(fits) {
                 let failed = if info.good { whole.saturating_sub(part) } else { part };
                 objective.burn.count(unix_ms / 60_000, failed, whole);
+                objective.counted.add(failed.min(whole), whole);
             }
         }
     }

@@ -115,6 +115,12 @@ impl Collector {
         }
     }
 
+    /// The cell of a tier that time is in, with its number; none before the first.
+    #[must_use]
+    pub fn open(&self, tier: Tier) -> Option<(u64, &Cell)> {
+        self.open[tier as usize].as_ref().map(|(number, cell)| (*number, cell))
+    }
+
     /// Takes what was measured up to `unix_ms`, and answers the cells that have changed: one of each
     /// tier, the finest first.
     pub fn push(&mut self, unix_ms: u64, cell: &Cell) -> Vec<Row> {

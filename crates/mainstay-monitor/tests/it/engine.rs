@@ -3,7 +3,7 @@ use std::time::Duration;
 use mainstay_monitor::alert::{Edge, Severity, State};
 use mainstay_monitor::engine::{ALERTS_MAX, Act, ActError, Labels, Reading, Value, fingerprint};
 use mainstay_monitor::rules::{
-    Matcher, NoData, RuleSet, RuleSpec, Signal, SloSpec, Statistic, pack,
+    Budget, Matcher, NoData, RuleSet, RuleSpec, Signal, SloSpec, Statistic, pack,
 };
 
 use crate::world::{World, failed, latency, whats};
@@ -267,8 +267,15 @@ fn a_budget_that_burns_is_an_alert_and_outlives_a_restart() {
     let checks =
         |link, part| Reading::of(Signal::LinkChecks, link, Value::Share { part, whole: 100 });
     assert_eq!(whats(&world.ticks(30, &[checks("pay", 100), checks("mail", 0)])), []);
+    let counted = |world: &World| world.engine.counted().map(|(_, one)| one).collect::<Vec<_>>();
+    assert_eq!(
+        counted(&world),
+        [Budget { failed: 0, all: 100 }],
+        "of the last tick, and of `pay*`"
+    );
     let told = world.ticks(60, &[checks("pay", 40)]);
     assert_eq!(whats(&told)[0], ("SLO_BURN", "fired"));
+    assert_eq!(counted(&world), [Budget { failed: 60, all: 100 }]);
     let standing = world.standing("SLO_BURN");
     assert_eq!(standing.severity, Some(Severity::Critical));
     assert_eq!(standing.labels["slo"], "checkout");

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use mainstay_monitor::alert::{Edge, Severity, Side};
 use mainstay_monitor::rules::{
-    Burn, Kind, Matcher, NoData, PACKS, RuleSet, RuleSpec, Signal, SloSpec, Statistic, defaults,
-    pack,
+    Budget, Burn, Kind, Matcher, NoData, PACKS, RuleSet, RuleSpec, Signal, SloSpec, Statistic,
+    defaults, pack,
 };
 use proptest::prelude::{prop_assert_eq, proptest};
 
@@ -225,6 +225,10 @@ fn objectives_are_checked() {
     for wrong in [0.0, 1.0, -1.0, 2.0, f64::NAN] {
         assert_eq!(slo(wrong).check().unwrap_err().field, "objective");
     }
+    for wrong in ["", "a\0b", "a\nb"] {
+        let named = SloSpec { name: wrong.into(), ..slo(0.9) };
+        assert_eq!(named.check().unwrap_err().field, "name");
+    }
     let gauge = SloSpec { signal: Signal::GateOpen, ..slo(0.9) };
     assert_eq!(gauge.check().unwrap_err().field, "signal");
 }
@@ -267,4 +271,42 @@ fn what_is_over_burns_no_longer_and_few_events_prove_nothing() {
     assert_eq!(back.last(9_999), (1, 10), "a clock that had leapt ahead is back");
     gaps.count(20 + 4_320, 0, 1);
     assert_eq!(gaps.last(9_999), (0, 1));
+}
+
+#[test]
+fn rates_say_how_fast_over_each_window() {
+    let mut burn = Burn::default();
+    assert!(burn.rates(0.99).iter().all(|rate| rate.long_rate.is_none() && !rate.beyond));
+    // An hour ago 10 % failed for ten minutes; nothing has since.
+    (0..10).for_each(|minute| burn.count(minute, 100, 1_000));
+    (10..60).for_each(|minute| burn.count(minute, 0, 1_000));
+    let [critical, high, medium, low] = burn.rates(0.99);
+    let minutes = |count| Duration::from_secs(60) * count;
+    let near = |rate: Option<f64>, wanted: f64| (rate.unwrap() - wanted).abs() < 1e-9;
+    assert!(near(critical.long_rate, 10.0 / 6.0) && near(critical.short_rate, 0.0));
+    assert!(near(high.long_rate, 10.0 / 6.0) && near(high.short_rate, 0.0));
+    assert!(near(medium.short_rate, 10.0 / 6.0) && !medium.beyond, "3 times would be too fast");
+    assert!(low.beyond && low.factor == 1.0, "1.7 times is");
+    assert_eq!((low.long, low.short), (minutes(72 * 60), minutes(6 * 60)));
+    assert_eq!(burn.severity(0.99), Some(Severity::Low));
+}
+
+#[test]
+fn a_budget_is_what_may_fail_without_what_did() {
+    let nothing = Budget::default();
+    assert_eq!((nothing.success(), nothing.left(0.9), nothing.allowed(0.9)), (None, None, 0));
+    for (failed, all, objective, allowed, left) in [
+        (0, 1_000, 0.999, 1, 1.0),
+        (1, 1_000, 0.999, 1, 0.0),
+        (3, 1_000, 0.999, 1, -2.0),
+        (5, 100, 0.9, 10, 0.5),
+        (100, 100, 0.5, 50, -1.0),
+    ] {
+        let budget = Budget { failed, all };
+        assert_eq!(budget.allowed(objective), allowed, "{budget:?}");
+        assert!((budget.left(objective).unwrap() - left).abs() < 1e-9, "{budget:?}");
+    }
+    let mut sum = Budget { failed: 1, all: 2 };
+    sum.add(3, u64::MAX);
+    assert_eq!(sum, Budget { failed: 4, all: u64::MAX });
 }

@@ -3,7 +3,7 @@ use mainstay_core::time::Instant;
 use super::{Registry, SHARDS, held, shard_of};
 use crate::counts::{Counts, CountsByName};
 use crate::watch::Bar;
-use crate::{Checkpoint, Cursor, Measured, Memory, Page, Query, Record, SessionId};
+use crate::{Checkpoint, Cursor, Measured, Memory, Page, Query, Record, SessionId, Silence};
 
 /// Searches under a lock for one page, at most.
 const SEARCHES: usize = 128;
@@ -13,6 +13,17 @@ impl Registry {
     #[must_use]
     pub fn get(&self, session: SessionId) -> Option<Record> {
         held(&self.shards[session.shard()]).get(session)
+    }
+
+    /// How long a session has been silent, and when it is suspected and given up unless it is heard;
+    /// none when it has no connection.
+    #[must_use]
+    pub fn silence(&self, now: Instant, session: SessionId) -> Option<Silence> {
+        let (pause, held_until) = {
+            let guards = held(&self.guards);
+            (guards.pause, guards.held_until())
+        };
+        held(&self.shards[session.shard()]).silence(now, session, &pause, held_until)
     }
 
     /// The sessions that fit, from `cursor` on, at most `limit` of them.

@@ -76,7 +76,7 @@ impl Registry {
         let [excellent, others] = guards.rates;
         Verdict {
             pause: guards.pause,
-            held_until: guards.pause.lenient_until().max(guards.mass.held_until()),
+            held_until: guards.held_until(),
             late,
             stress: self.stress.load(Ordering::Relaxed),
             stretch: self.rules.heartbeat.stretch(excellent, others),

@@ -101,7 +101,7 @@ impl Shard {
         verdict: &Verdict,
         swept: &mut Swept,
     ) {
-        let (suspect_at, dead_at) = self.silence(slot, verdict);
+        let (suspect_at, dead_at) = self.deadlines(slot, &verdict.pause);
         if now >= dead_at.max(verdict.held_until) {
             self.close(slot, CloseReason::Silent);
             self.suspend_slot(now, slot, LossReason::Silent, None);
@@ -140,14 +140,24 @@ impl Shard {
     }
 
     /// When a silent session is suspected and when it is given up.
-    fn silence(&self, slot: usize, verdict: &Verdict) -> (Instant, Instant) {
+    pub(super) fn deadlines(&self, slot: usize, pause: &OwnPause) -> (Instant, Instant) {
+        let (heard, [suspect, dead]) = (self.silent_since(slot, pause), self.patience(slot));
+        (heard.after(suspect), heard.after(dead))
+    }
+
+    /// Since when a session is silent, as far as that is its own silence.
+    pub(super) fn silent_since(&self, slot: usize, pause: &OwnPause) -> Instant {
         let seen = self.hot[slot].seen;
-        let excused = verdict.pause.excused(self.clock.instant(seen));
+        let excused = pause.excused(self.clock.instant(seen));
         // The end of the tick it was heard in: nobody is given up too early.
-        let heard = self.clock.instant(seen.saturating_add(1)).after(excused);
+        self.clock.instant(seen.saturating_add(1)).after(excused)
+    }
+
+    /// How long a session may be silent before it is suspected, and before it is given up.
+    pub(super) fn patience(&self, slot: usize) -> [Duration; 2] {
         let (expected, detector) = (self.expected_within(slot), &self.rules.detector);
         let suspect = detector.suspect_after(expected, self.usual(slot), self.stress);
-        (heard.after(suspect), heard.after(detector.dead_after(expected, self.stress)))
+        [suspect, detector.dead_after(expected, self.stress)]
     }
 
     /// Asks a session whether it is there; what it did not answer before is a miss.
@@ -190,7 +200,7 @@ impl Shard {
     }
 
     fn arm_connected(&mut self, now: Instant, slot: usize, verdict: &Verdict) {
-        let (suspect_at, dead_at) = self.silence(slot, verdict);
+        let (suspect_at, dead_at) = self.deadlines(slot, &verdict.pause);
         let dead = self.clock.due(dead_at.max(verdict.held_until));
         let mut next: Tick = dead;
         let suspected = self.hot[slot].is(SUSPECTED);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use mainstay_core::detect::{OwnPause, phi};
 use mainstay_core::session::status::Status;
 use mainstay_core::time::Instant;
 
@@ -7,9 +8,9 @@ use super::{Shard, number};
 use crate::clock::Tick;
 use crate::counts::{Counts, CountsByName};
 use crate::names::Names;
-use crate::table::{CHANGED, CONNECTED, Cold, Hot, WATCHED, WIDTH, Warm};
+use crate::table::{BEATS, CHANGED, CONNECTED, Cold, Hot, SUSPECTED, WATCHED, WIDTH, Warm};
 use crate::watch::{Bar, Bars};
-use crate::{Checkpoint, Memory, Query, Record, SessionId};
+use crate::{Checkpoint, Memory, Query, Record, SessionId, Silence};
 
 /// Rows looked at in one search under the lock.
 const ROWS: usize = 4_096;
@@ -60,6 +61,36 @@ impl Shard {
     pub(crate) fn get(&self, session: SessionId) -> Option<Record> {
         let slot = self.find(session)?;
         self.cold[slot].phase.status().map(|_| self.record(slot))
+    }
+
+    /// How long a session has been silent; none when it has no connection.
+    pub(crate) fn silence(
+        &self,
+        now: Instant,
+        session: SessionId,
+        pause: &OwnPause,
+        held_until: Instant,
+    ) -> Option<Silence> {
+        let slot = self.find(session)?;
+        if self.cold[slot].phase.status() != Some(Status::Connected) {
+            return None;
+        }
+        let (suspect_at, dead_at) = self.deadlines(slot, pause);
+        let (interval, [suspect, dead]) = (self.told(slot), self.patience(slot));
+        let silent = now.since(self.silent_since(slot, pause));
+        let asks = self.clock.instant(self.warm[slot].asks);
+        Some(Silence {
+            silent,
+            interval,
+            suspect_at: self.clock.unix_ms(suspect_at),
+            dead_at: self.clock.unix_ms(dead_at.max(held_until)),
+            asked_at: (!self.hot[slot].is(BEATS)).then(|| self.clock.unix_ms(asks)),
+            suspected: self.hot[slot].is(SUSPECTED),
+            held: now < held_until,
+            phi: phi(silent, interval),
+            phi_suspect: phi(suspect, interval),
+            phi_dead: phi(dead, interval),
+        })
     }
 
     /// The next sessions from slot `from` on that fit, and where to go on.

@@ -13,6 +13,8 @@ mod plain;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod sizes;
 #[cfg(test)]
 mod threads;

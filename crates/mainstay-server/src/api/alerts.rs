@@ -81,7 +81,8 @@ struct SilencedJson {
     until_resolved: bool,
 }
 
-fn id(id: u64) -> String {
+/// An alert's fingerprint as text.
+pub(super) fn id(id: u64) -> String {
     format!("{id:016x}")
 }
 

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use axum::Json;
 use axum::extract::{Path, State};
 use mainstay::clock;
+use mainstay::core::link::LinkConfig;
+use mainstay::core::policy::gate::GateConfig;
 use mainstay::link::websocket::SocketStats;
 use mainstay::link::{
     EndpointView, FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
@@ -236,6 +238,29 @@ pub(super) async fn show(
 ) -> Result<Json<LinkJson>, ApiError> {
     let (link, held) = find(&shared, &name)?;
     Ok(Json(LinkJson::new(&link, &held)))
+}
+
+/// How a link behaves: everything it goes by, what the configuration does not say included.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PolicyJson {
+    /// The name of the policy whose gate guards it.
+    policy: Option<String>,
+    /// Timeouts, retries and checks, as the file would say them.
+    #[schemars(with = "serde_json::Value")]
+    link: LinkConfig,
+    /// Breaker, budget and limits of its gate.
+    #[schemars(with = "Option<serde_json::Value>")]
+    gate: Option<GateConfig>,
+}
+
+/// What a link goes by.
+pub(super) async fn policy(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Result<Json<PolicyJson>, ApiError> {
+    let (_, held) = find(&shared, &name)?;
+    let gate = held.gate().map(|gate| gate.config());
+    Ok(Json(PolicyJson { policy: held.spec.policy.clone(), link: held.spec.config, gate }))
 }
 
 const ACTIONS: &str = "connect, disconnect, check, reset, pause, resume";

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use mainstay::core::session::quality::{Factor, Quality};
 use mainstay::core::session::status::{EndReason, Status};
-use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId};
+use mainstay_registry::{Cursor, Query as Wanted, Record, SessionId, Silence};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ use crate::state::Shared;
 const PAGE: usize = 100;
 /// Sessions of a page, at most.
 const PAGE_MAX: usize = 1000;
+/// Sessions that may be looked up at once.
+const IDS_MAX: usize = 100;
 /// The longest wait that a client may be told.
 const RETRY_MAX_MS: u64 = 3_600_000;
 
@@ -103,6 +105,56 @@ impl From<Record> for SessionJson {
     }
 }
 
+/// One session, with what is known of its silence.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OneSessionJson {
+    #[serde(flatten)]
+    session: SessionJson,
+    /// None while it has no connection.
+    silence: Option<SilenceJson>,
+}
+
+/// How long a session has been silent, and when that has consequences unless it is heard.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SilenceJson {
+    /// What this server slept is not counted.
+    silent_ms: u64,
+    /// How far apart its beats are expected.
+    interval_ms: u64,
+    suspected: bool,
+    suspect_at: String,
+    /// When it is given up.
+    dead_at: String,
+    /// When it is asked next; none for one that beats by itself.
+    asked_at: Option<String>,
+    /// Whether nobody is given up now: too many fell silent at once, or this server slept.
+    held: bool,
+    /// How surprising the silence is: -log10 of its probability, were beats to come at random. Decides
+    /// nothing.
+    phi: f64,
+    /// What that is when it is suspected.
+    phi_suspect: f64,
+    /// What that is when it is given up.
+    phi_dead: f64,
+}
+
+impl From<Silence> for SilenceJson {
+    fn from(silence: Silence) -> Self {
+        Self {
+            silent_ms: millis(silence.silent),
+            interval_ms: millis(silence.interval),
+            suspected: silence.suspected,
+            suspect_at: unix(silence.suspect_at),
+            dead_at: unix(silence.dead_at),
+            asked_at: silence.asked_at.map(unix),
+            held: silence.held,
+            phi: silence.phi,
+            phi_suspect: silence.phi_suspect,
+            phi_dead: silence.phi_dead,
+        }
+    }
+}
+
 /// Sessions by their names, for listeners.
 pub(crate) fn rows(records: Vec<Record>) -> BTreeMap<String, Box<RawValue>> {
     let row = |record: Record| {
@@ -113,7 +165,7 @@ pub(crate) fn rows(records: Vec<Record>) -> BTreeMap<String, Box<RawValue>> {
 }
 
 /// Which sessions to list.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listing {
     user: Option<String>,
@@ -125,6 +177,9 @@ pub(super) struct Listing {
     quality: Option<Quality>,
     cursor: Option<String>,
     limit: Option<usize>,
+    /// Up to 100 names with commas between them: these sessions alone, without those that are unknown.
+    /// Nothing else is asked beside it.
+    ids: Option<String>,
 }
 
 /// A part of a list.
@@ -164,6 +219,9 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(listing): Query<Listing>,
 ) -> Result<Json<PageJson>, ApiError> {
+    if let Some(ids) = &listing.ids {
+        return looked_up(&shared, ids, &listing);
+    }
     let wanted = Wanted {
         user: listing.user.map(Into::into),
         organisation: listing.organisation.map(Into::into),
@@ -181,6 +239,21 @@ pub(super) async fn list(
     let page = shared.hub.find(&wanted, cursor, limit);
     let next = page.next.map(|next| next.to_string());
     Ok(Json(PageJson { sessions: page.records.into_iter().map(SessionJson::from).collect(), next }))
+}
+
+/// Some sessions by their names: for whoever has listed them and wants to know how they are now.
+fn looked_up(shared: &Shared, ids: &str, listing: &Listing) -> Result<Json<PageJson>, ApiError> {
+    let rest = Listing { ids: None, ..listing.clone() };
+    if rest != Listing::default() {
+        return Err(ApiError::BadRequest("beside `ids` nothing else is asked".into()));
+    }
+    let ids: Vec<SessionId> = ids.split(',').map(named).collect::<Result<_, _>>()?;
+    if ids.len() > IDS_MAX {
+        let text = format!("`ids` are {}, allowed: at most {IDS_MAX}", ids.len());
+        return Err(ApiError::BadRequest(text));
+    }
+    let found = ids.into_iter().filter_map(|id| shared.hub.record(id));
+    Ok(Json(PageJson { sessions: found.map(SessionJson::from).collect(), next: None }))
 }
 
 /// How many there are.
@@ -209,10 +282,11 @@ pub(super) async fn counts(State(shared): State<Arc<Shared>>) -> Json<CountsJson
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json<SessionJson>, ApiError> {
+) -> Result<Json<OneSessionJson>, ApiError> {
     let session = named(&id)?;
     let record = shared.hub.record(session).ok_or_else(|| no_such(session))?;
-    Ok(Json(record.into()))
+    let silence = shared.hub.silence(session).map(SilenceJson::from);
+    Ok(Json(OneSessionJson { session: record.into(), silence }))
 }
 
 /// What a client is told that is sent away.

@@ -33,6 +33,10 @@ impl Histories {
         for (group, cell) in cells {
             let known = self.collectors.entry(group.clone());
             let collector = known.or_insert_with(|| resumed(group, unix_ms, store));
+            if coarse {
+                // Hours and days that are over, with what their last minute brought.
+                changes.extend(coarse_cells(group, collector, unix_ms));
+            }
             for Row { tier, number, cell } in collector.push(unix_ms, cell) {
                 if !coarse && tier > Tier::Minute {
                     continue;
@@ -42,13 +46,42 @@ impl Histories {
             }
         }
         let there: HashSet<&str> = cells.iter().map(|(group, _)| group.as_str()).collect();
-        self.collectors.retain(|known, _| there.contains(known.as_str()));
+        self.collectors.retain(|known, collector| {
+            let stays = there.contains(known.as_str());
+            if !stays {
+                changes.extend(coarse_cells(known, collector, u64::MAX));
+            }
+            stays
+        });
         changes
+    }
+
+    /// Hours and days that time is in, as they are now: what their last minute brought is not kept yet.
+    pub(super) fn rest(&self) -> Vec<Change> {
+        let all = self.collectors.iter();
+        all.flat_map(|(group, collector)| coarse_cells(group, collector, u64::MAX)).collect()
+    }
+
+    /// The cell of a group that time is in, with its number.
+    pub(super) fn open(&self, group: &str, tier: Tier) -> Option<(u64, Cell)> {
+        let (number, cell) = self.collectors.get(group)?.open(tier)?;
+        Some((number, cell.clone()))
     }
 
     pub(super) fn groups(&self) -> Vec<String> {
         self.collectors.keys().cloned().collect()
     }
+}
+
+/// The hour and the day that a collector has open, as far as they began before those that `unix_ms` is
+/// in.
+fn coarse_cells(group: &str, collector: &Collector, unix_ms: u64) -> Vec<Change> {
+    let open = [Tier::Hour, Tier::Day].map(|tier| (tier, collector.open(tier)));
+    let over = open.into_iter().filter_map(|(tier, open)| {
+        let (number, cell) = open.filter(|(number, _)| *number < tier.number(unix_ms))?;
+        Some(Change::put_value(CELLS, &key(group, tier.place(number)), &cell.encode(number)))
+    });
+    over.collect()
 }
 
 /// A collector that goes on with the cells that time is in.
@@ -166,6 +199,44 @@ mod tests {
         assert_eq!(two.cells[0].1.ok, 7, "one minute over the restart");
         let days = series(&store, "a", START, Duration::from_secs(400 * 86_400)).unwrap();
         assert_eq!((days.step_ms, days.cells[0].1.count()), (86_400_000, 2));
+    }
+
+    #[test]
+    fn an_hour_that_is_over_is_kept_with_its_last_minute() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        let next = Tier::Day.width_ms() * (Tier::Day.number(START) + 1);
+        let first = next - 90_000;
+        for nr in 0..100 {
+            let cells = [("a".to_owned(), cell(1))];
+            keep(&store, &histories.push(first + nr * 1_000, &cells, &store));
+        }
+        let oks = |days: u64| {
+            let span = Duration::from_secs(days * 86_400);
+            let found = series(&store, "a", next + 9_000, span).unwrap();
+            found.cells.iter().map(|(_, cell)| cell.ok).collect::<Vec<_>>()
+        };
+        assert_eq!((oks(30)[0], oks(400)[0]), (90, 90), "the hour, the day");
+        assert_eq!((oks(30)[1], oks(400)[1]), (1, 1), "those that time is in, as a minute began");
+    }
+
+    #[test]
+    fn what_the_last_minute_brought_to_an_hour_is_kept_at_the_end() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        for nr in 0..3 {
+            let rows = histories.push(START + nr * 1_000, &[("a".to_owned(), cell(5))], &store);
+            keep(&store, &rows);
+        }
+        let days = Duration::from_secs(30 * 86_400);
+        let oks = || series(&store, "a", START + 3_000, days).unwrap().cells[0].1.ok;
+        assert_eq!(oks(), 5, "once in a minute");
+        assert_eq!(histories.open("a", Tier::Hour).unwrap().1.ok, 15);
+        keep(&store, &histories.rest());
+        assert_eq!(oks(), 15);
+        assert_eq!(histories.open("b", Tier::Hour), None);
+        // And when what it is about is gone.
+        drop(histories.push(START + 3_000, &[("a".to_owned(), cell(5))], &store));
+        keep(&store, &histories.push(START + 4_000, &[], &store));
+        assert_eq!((oks(), histories.groups().len()), (20, 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use mainstay::monitor::system::{LagMeter, SystemReader};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{Inner, Monitor, gather, maintenance};
+use super::{Inner, Monitor, gather, maintenance, objectives};
 use crate::notify::Notifier;
 use crate::session::unix_ms;
 use crate::state::Shared;
@@ -146,6 +146,8 @@ impl Monitor {
         at: u64,
         mut found: mainstay::monitor::Collected,
     ) -> Vec<Happening> {
+        let told = inner.board.cycle(now, at, found.findings);
+        found.cells.extend(objectives::cells(inner.board.engine()));
         let maintained = |group: &str| {
             let labels =
                 group.split_once(':').map(|(kind, name)| (kind.to_owned(), name.to_owned()));
@@ -154,7 +156,6 @@ impl Monitor {
         for (group, cell) in &mut found.cells {
             cell.maintenance = maintained(group);
         }
-        let told = inner.board.cycle(now, at, found.findings);
         inner.ledger.write(&mut inner.board, &told, &self.writer);
         inner.ledger.cycle(&inner.board, &self.writer);
         let rows = inner.histories.push(at, &found.cells, &*self.store);
@@ -187,5 +188,7 @@ impl Monitor {
         let inner = &mut *guard;
         inner.ledger.write(&mut inner.board, &[], &self.writer);
         inner.ledger.keep_burns(&inner.board, &self.writer);
+        // It is the end: what finds no room is as it was a minute ago.
+        drop(self.writer.try_submit(inner.histories.rest()));
     }
 }

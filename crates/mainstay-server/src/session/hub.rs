@@ -12,7 +12,7 @@ use mainstay::core::session::status::{EndReason, LossReason};
 use mainstay::core::session::stream::Epoch;
 use mainstay::core::time::Instant;
 use mainstay_registry::{
-    Counts, Cursor, Key, Measured, Origin, Page, Query, Record, Registry, SessionId,
+    Counts, Cursor, Key, Measured, Origin, Page, Query, Record, Registry, SessionId, Silence,
 };
 use mainstay_store::{Area, Change, Store, StoreConfig, StoreError, Writer};
 use mainstay_wire::{Bye, CloseCode, Raw, Retry, Secret};
@@ -280,6 +280,11 @@ impl Hub {
     /// What is known of a session.
     pub(crate) fn record(&self, session: SessionId) -> Option<Record> {
         self.registry.get(session)
+    }
+
+    /// How long a session with a connection has been silent, and what will come of that.
+    pub(crate) fn silence(&self, session: SessionId) -> Option<Silence> {
+        self.registry.silence(clock::now(), session)
     }
 
     /// A session to send to, unless it is over.

@@ -15,6 +15,8 @@ mod monitoring;
 #[cfg(test)]
 mod notices;
 #[cfg(test)]
+mod objectives;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod probes;
@@ -26,3 +28,5 @@ mod pushes;
 mod running;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod shown;

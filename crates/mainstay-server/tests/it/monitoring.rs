@@ -115,7 +115,7 @@ pub(crate) fn is_firing(alert: &Value) -> bool {
     alert["state"] == "FIRING"
 }
 
-fn on_disk(text: &str, folder: &Path) -> Config {
+pub(crate) fn on_disk(text: &str, folder: &Path) -> Config {
     let folder = Some(folder.to_str().unwrap().to_owned());
     let flags = Flags { listen: Some("127.0.0.1:0".into()), data_dir: folder, ..Flags::default() };
     Config::parse(text, None, &flags, &Environment::new()).unwrap()
@@ -175,7 +175,7 @@ async fn an_outage_is_an_alert_that_outlives_a_restart_and_ends_by_itself() {
     assert!(lasted > 0, "over the restart");
 }
 
-async fn wait(mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn wait(mut done: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done().await {
         assert!(Instant::now() < end, "it does not happen");

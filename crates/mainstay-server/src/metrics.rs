@@ -4,6 +4,8 @@
 //! the moment of asking: a link that is gone leaves no stale series behind.
 
 pub(crate) mod buckets;
+#[cfg(feature = "otlp")]
+mod gathered;
 mod monitor;
 mod notifications;
 mod page;
@@ -18,8 +20,14 @@ use crate::engine::Held;
 use crate::monitor::days_until;
 use crate::state::Shared;
 
-pub(crate) use page::Format;
-use page::{Kind, Page};
+#[cfg(feature = "otlp")]
+pub(crate) use {
+    buckets::Spread,
+    gathered::{Gathered, Measured},
+};
+
+use page::Page;
+pub(crate) use page::{Format, Kind};
 pub(crate) use process::lagged;
 pub(crate) use recorder::{Recorder, recorder};
 
@@ -145,15 +153,27 @@ const SOCKETS: [Series<SocketStats>; 7] = [
 
 /// The page.
 pub(crate) fn page(format: Format, shared: &Shared) -> String {
-    process::prepare();
     let mut page = Page::new(format);
-    process::process(&mut page, shared);
-    links(&mut page, &shared.engine.links());
-    sessions::sessions(&mut page, &shared.hub);
-    monitor::monitor(&mut page, &shared.monitor);
-    notifications::notifications(&mut page, &shared.notifier);
-    shared.recorder.write(&mut page);
+    fill(&mut page, shared);
     page.end()
+}
+
+/// What stands on the page, to be written otherwise.
+#[cfg(feature = "otlp")]
+pub(crate) fn gather(shared: &Shared) -> Vec<Gathered> {
+    let mut page = Page::gathering();
+    fill(&mut page, shared);
+    page.gathered()
+}
+
+fn fill(page: &mut Page, shared: &Shared) {
+    process::prepare();
+    process::process(page, shared);
+    links(page, &shared.engine.links());
+    sessions::sessions(page, &shared.hub);
+    monitor::monitor(page, &shared.monitor);
+    notifications::notifications(page, &shared.notifier);
+    shared.recorder.write(page);
 }
 
 fn links(page: &mut Page, links: &[(Link, Held)]) {

@@ -14,6 +14,9 @@ mod live;
 mod monitoring;
 #[cfg(test)]
 mod notices;
+#[cfg(feature = "otlp")]
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

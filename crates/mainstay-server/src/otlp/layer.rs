@@ -68,7 +68,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
             })),
             None => Open::Unseen,
         };
-        span.extensions_mut().insert(open);
+        // Should there be two such layers, the inner one has it.
+        drop(span.extensions_mut().replace(open));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {

@@ -54,7 +54,11 @@ struct Answer {
 impl Poster {
     /// For what is called `signal` at the collector.
     pub(super) fn new(spec: &OtlpSpec, signal: &'static str) -> Result<Self, OtlpError> {
-        let mut http = mainstay::http::builder();
+        let mut http = mainstay::http::builder().user_agent(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ));
         if let Some(roots) = &spec.roots {
             let roots = reqwest::Certificate::from_pem_bundle(roots.as_bytes());
             http = http.tls_certs_only(roots.map_err(OtlpError::Http)?);

@@ -129,6 +129,8 @@ async fn headers_are_sent_and_shown_to_nobody_else() {
     until("metrics came", || !collector.exports().is_empty()).await;
     assert_eq!(collector.headers()["x-key"], "hidden-key");
     assert_eq!(collector.headers()["content-type"], "application/x-protobuf");
+    let agent = concat!("mainstay-server/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(collector.headers()["user-agent"], agent);
     let settings = running.get("/api/v1/settings", &format!("Host: {}", running.address)).await;
     assert!(settings.contains("otlp.headers_env") && settings.contains("1 headers"), "{settings}");
     for text in [settings, log.text(), format!("{with_key:?}"), collector.text()] {

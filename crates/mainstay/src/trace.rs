@@ -138,7 +138,9 @@ impl TraceContext {
     /// The same trace, with a caller of its own.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { parent: self.parent.child(clock::draw()), ..self.clone() }
+        let mut child = self.clone();
+        child.parent = child.parent.child(clock::draw());
+        child
     }
 
     /// The trace that this task works for; none outside of a [`scope`](Self::scope). Tasks that are

@@ -52,7 +52,7 @@ use crate::classify::{Attempt, Classify};
 use crate::clock;
 use crate::event::Events;
 use crate::retry::{CallError, Failed, Failure, Retry};
-use crate::trace::{Work, span};
+use crate::trace::{TraceContext, Work, polled, span};
 use history::Histories;
 use instruments::Instruments;
 use slab::Slab;
@@ -282,17 +282,18 @@ impl Operations {
             INFO, "operation", work.as_ref(), name = %tracked.name, id = tracked.id,
             attempts = Empty, outcome = Empty, error.type = Empty
         );
-        let work = Work::seen(work, &span);
+        let around = if work.is_some() { TraceContext::around() } else { None };
+        let trace = Work::seen(work, &span).map(Work::shared);
+        let spans = Spans::new(span.clone(), trace.clone().or(around));
         let entry = Entry { inner: &self.inner, tracked: &tracked };
-        let spans = Spans::new(span.clone());
         let traced = |attempt: Attempt| spans.attempt(attempt, retry.gate(), &mut op);
         let call = retry.call_observed(traced, Watch::new(&self.inner, &tracked, &spans));
-        let mut call = pin!(Work::scope(work, call).instrument(span));
+        let mut call = pin!(call.instrument(span));
         let mut cancelled_by_id = pin!(tracked.cancelled());
         let result = poll_fn(|context| {
             // A result that is there counts, also when somebody cancels in the same moment.
             if !tracked.is_cancelled_unseen()
-                && let Poll::Ready(result) = call.as_mut().poll(context)
+                && let Poll::Ready(result) = polled(trace.as_ref(), || call.as_mut().poll(context))
             {
                 return Poll::Ready(result);
             }

@@ -9,7 +9,6 @@
 mod call;
 
 use std::future::Future;
-#[cfg(feature = "http")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,7 +61,8 @@ fn threshold(share: Ratio) -> u64 {
 }
 
 tokio::task_local! {
-    static CURRENT: Option<TraceContext>;
+    /// As small as it can be: it is put aside and back with every poll.
+    static CURRENT: Option<Arc<TraceContext>>;
 }
 
 /// The trace that a task works for: sent by the HTTP client with each attempt of each call, as
@@ -147,12 +147,18 @@ impl TraceContext {
     /// spawned have none: put them into a scope of their own.
     #[must_use]
     pub fn current() -> Option<Self> {
+        CURRENT.try_with(|current| current.as_deref().cloned()).ok().flatten()
+    }
+
+    /// The same, not copied.
+    #[inline]
+    pub(crate) fn around() -> Option<Arc<Self>> {
         CURRENT.try_with(Clone::clone).ok().flatten()
     }
 
     /// Does `work` for this trace.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(Some(self), work).await
+        CURRENT.scope(Some(Arc::new(self)), work).await
     }
 
     /// Puts it into the head of a request that names no trace itself.
@@ -187,12 +193,14 @@ pub struct Work {
 impl Work {
     /// For the current trace; without one for a new one, where this process [begins
     /// any](sample_new).
+    #[inline]
     #[must_use]
     pub fn join() -> Option<Self> {
-        if let Some(current) = TraceContext::current() {
-            return Some(Self::within(&current));
+        match TraceContext::around() {
+            Some(current) => Some(Self::within(&current)),
+            None if THRESHOLD.load(Ordering::Relaxed) == NOBODY => None,
+            None => Some(Self::begin()),
         }
-        (THRESHOLD.load(Ordering::Relaxed) != NOBODY).then(Self::begin)
     }
 
     /// For the current trace, or a new one.
@@ -241,18 +249,33 @@ impl Work {
         self.own.parent.is_sampled()
     }
 
-    /// Does `future` for this work; for the current trace when there is none.
-    pub(crate) fn scope<F: Future>(
-        this: Option<Self>,
-        future: F,
-    ) -> impl Future<Output = F::Output> {
-        let context = this.map(|work| work.own).or_else(TraceContext::current);
-        CURRENT.scope(context, future)
+    /// What is done for this work has it: see [`within`] and [`polled`].
+    pub(crate) fn shared(self) -> Arc<TraceContext> {
+        Arc::new(self.own)
     }
 
     /// A span of this work, as [`span!`] makes it, unless nobody looks at it.
+    #[inline]
     pub(crate) fn seen(this: Option<Self>, span: &tracing::Span) -> Option<Self> {
         this.filter(|_| !span.is_disabled())
+    }
+}
+
+/// Does `future` for the trace `context`; for none, when there is none.
+pub(crate) fn within<F: Future>(
+    context: Option<Arc<TraceContext>>,
+    future: F,
+) -> impl Future<Output = F::Output> {
+    CURRENT.scope(context, future)
+}
+
+/// What `poll` answers for the trace `context`, and without one where it is called. This costs nothing
+/// where nobody traces, as a future around another would.
+#[inline]
+pub(crate) fn polled<T>(context: Option<&Arc<TraceContext>>, poll: impl FnOnce() -> T) -> T {
+    match context {
+        Some(context) => CURRENT.sync_scope(Some(Arc::clone(context)), poll),
+        None => poll(),
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span};
 use super::desk::Desk;
 use super::transport::{DialError, Transport};
 use crate::clock;
-use crate::trace::{Work, span};
+use crate::trace::{Work, span, within};
 
 /// Ends with how long it took.
 type Doing = Pin<Box<dyn Future<Output = Result<Duration, DialError>> + Send>>;
@@ -306,7 +306,7 @@ async fn spanned(
 ) -> Result<Duration, DialError> {
     let work = Work::join_or_begin();
     let span = span(&work);
-    let result = Work::scope(Some(work), future).instrument(span.clone()).await;
+    let result = within(Some(work.shared()), future).instrument(span.clone()).await;
     if let Err(error) = &result {
         span.record("error.type", error.outcome.as_str());
     }

@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mainstay_core::policy::call::Verdict;
 use tracing::field::Empty;
@@ -7,21 +7,25 @@ use tracing::{Instrument as _, Span};
 
 use crate::classify::Attempt;
 use crate::gate::Gate;
-use crate::trace::{Work, span};
+use crate::trace::{TraceContext, Work, span, within};
 
 /// The spans of one operation, for whoever follows traces.
 pub(super) struct Spans {
     operation: Span,
+    /// What its attempts are done for; none where nobody traces.
+    trace: Option<Arc<TraceContext>>,
     /// Of the last attempt, until it is known what came of it. Nothing while nobody looks.
     attempt: Mutex<Option<Span>>,
 }
 
 impl Spans {
-    pub(super) const fn new(operation: Span) -> Self {
-        Self { operation, attempt: Mutex::new(None) }
+    #[inline]
+    pub(super) const fn new(operation: Span, trace: Option<Arc<TraceContext>>) -> Self {
+        Self { operation, trace, attempt: Mutex::new(None) }
     }
 
     /// Makes an attempt, in a span of its own.
+    #[inline]
     pub(super) fn attempt<F, Fut>(
         &self,
         attempt: Attempt,
@@ -32,17 +36,17 @@ impl Spans {
         F: FnMut(Attempt) -> Fut,
         Fut: Future,
     {
-        let work = Work::join();
+        let work = self.trace.as_deref().map(Work::within);
         let span = span!(
             DEBUG, "attempt", work.as_ref(), number = attempt.number,
             breaker = gate.map(|gate| gate.state().as_str()),
             outcome = Empty, error.type = Empty
         );
-        let work = Work::seen(work, &span);
+        let own = Work::seen(work, &span).map(Work::shared);
         if !span.is_disabled() {
             *self.open() = Some(span.clone());
         }
-        Work::scope(work, op(attempt)).instrument(span)
+        within(own.or_else(|| self.trace.clone()), op(attempt)).instrument(span)
     }
 
     /// The attempt under way failed.
@@ -53,10 +57,14 @@ impl Spans {
     }
 
     /// The operation is over.
+    #[inline]
     pub(super) fn done(&self, verdict: Verdict, attempts: u32) {
-        if self.operation.is_disabled() {
-            return;
+        if !self.operation.is_disabled() {
+            self.seen_done(verdict, attempts);
         }
+    }
+
+    fn seen_done(&self, verdict: Verdict, attempts: u32) {
         let attempt = self.take();
         self.operation.record("outcome", verdict.as_str()).record("attempts", attempts);
         if verdict == Verdict::Succeeded {

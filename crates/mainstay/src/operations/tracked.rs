@@ -406,7 +406,7 @@ mod tests {
         let operations = Operations::default();
         let retry = Retry::new(&CallConfig::default()).unwrap();
         let tracked = operations.register("sync", &retry, None);
-        let spans = Spans::new(tracing::Span::none());
+        let spans = Spans::new(tracing::Span::none(), None);
         let mut watch = Watch::new(&operations.inner, &tracked, &spans);
         Observe::<String>::done(&mut watch, Verdict::Succeeded, 1, None);
         assert_eq!(tracked.status().state, StatusState::Succeeded);

@@ -16,7 +16,7 @@ exit code: 0 all passed, 1 a check failed, 3 something is missing on this machin
 ";
 
 pub(crate) fn all(root: &Path) -> Result<(), Failure> {
-    let mut steps = Steps::new(root, 14);
+    let mut steps = Steps::new(root, 15);
     steps.step("what the machine must have", install::missing)?;
     steps.step("format", |root| run(&mut cargo(root, &["fmt", "--all", "--check"])))?;
     steps.step("tidy", tidy::run)?;
@@ -34,6 +34,7 @@ pub(crate) fn all(root: &Path) -> Result<(), Failure> {
         tests(root, &["-p", "mainstay-core", "-p", "chittyid"])
     })?;
     steps.step("mainstay feature by feature", one_by_one)?;
+    steps.step("the command without OpenTelemetry", plain_command)?;
     steps.step("loom models", loom)?;
     steps.step("documentation", |root| {
         let doc = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
@@ -71,6 +72,14 @@ fn one_by_one(root: &Path) -> Result<(), Failure> {
         run(cargo(root, &check).args(["--features", &feature]))?;
     }
     Ok(())
+}
+
+/// The command as it is by default: all other steps have every feature.
+fn plain_command(root: &Path) -> Result<(), Failure> {
+    let lint = ["clippy", "-p", "mainstay-server", "-p", "mainstay-cli", "--locked"];
+    run(cargo(root, &lint).args(["--", "-D", "warnings"]))?;
+    let test = ["test", "-p", "mainstay-cli", "--locked", "--test", "it", "--", "otlp::"];
+    run(&mut cargo(root, &test))
 }
 
 /// The features of the library, each to be built alone.

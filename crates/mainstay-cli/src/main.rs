@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod exit;
+mod exported;
 mod files;
 mod ids;
 mod lines;

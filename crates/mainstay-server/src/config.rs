@@ -15,6 +15,7 @@ mod listen;
 mod monitor;
 mod named;
 mod origin;
+mod otlp;
 mod place;
 mod policies;
 mod problem;
@@ -44,6 +45,7 @@ pub use asked::TlsSpec;
 pub use auth::AuthConfig;
 pub use links::LinkSpec;
 pub use origin::{Origin, Setting};
+pub use otlp::OtlpSpec;
 pub use problem::{Problem, Problems};
 pub use report::Reported;
 pub use secret::Secret;
@@ -102,6 +104,8 @@ pub struct Config {
     pub notify: DispatchConfig,
     /// To whom signs of life go. Default nobody.
     pub watchdog: Option<WatchdogSpec>,
+    /// Which collector of OpenTelemetry gets spans and metrics. Default none.
+    pub otlp: Option<OtlpSpec>,
     /// The settings that flags and the environment can change, with where each was taken from.
     pub settings: Vec<Setting>,
     /// The file it was read from, if there was one.
@@ -213,6 +217,7 @@ impl Config {
         let webhooks = webhooks::build(&file, &document, environment, &mut problems);
         let monitor = monitor::build(&file, &document, &mut problems);
         let pushes = push::build(&file, &document, environment, &mut problems);
+        let otlp = otlp::build(&file, &document, environment, &mut problems);
         let settings = Settings::gather(&file, &document, flags, environment, &mut problems);
         let policies = policies::build(&file, &document, &mut problems);
         let told = receivers::build(&file, &document, &policies, environment, &mut problems);
@@ -230,6 +235,7 @@ impl Config {
                 monitor,
                 pushes,
                 told,
+                otlp,
             },
             path,
             &mut problems,

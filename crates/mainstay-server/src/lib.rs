@@ -26,6 +26,8 @@ mod metrics;
 pub mod monitor;
 mod mount;
 pub mod notify;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod product;
 pub mod push;
 mod server;

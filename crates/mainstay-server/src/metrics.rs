@@ -5,6 +5,8 @@
 
 pub(crate) mod buckets;
 mod gates;
+#[cfg(feature = "otlp")]
+mod gathered;
 mod monitor;
 mod notifications;
 mod page;
@@ -19,8 +21,14 @@ use crate::engine::Held;
 use crate::monitor::days_until;
 use crate::state::Shared;
 
-pub(crate) use page::Format;
-use page::{Kind, Page};
+#[cfg(feature = "otlp")]
+pub(crate) use {
+    buckets::Spread,
+    gathered::{Gathered, Measured},
+};
+
+use page::Page;
+pub(crate) use page::{Format, Kind};
 pub(crate) use process::lagged;
 pub(crate) use recorder::{Recorder, recorder};
 
@@ -146,20 +154,32 @@ const SOCKETS: [Series<SocketStats>; 7] = [
 
 /// The page.
 pub(crate) fn page(format: Format, shared: &Shared) -> String {
-    process::prepare();
     let mut page = Page::new(format);
-    process::process(&mut page, shared);
-    links(&mut page, shared);
+    fill(&mut page, shared);
+    page.end()
+}
+
+/// What stands on the page, to be written otherwise.
+#[cfg(feature = "otlp")]
+pub(crate) fn gather(shared: &Shared) -> Vec<Gathered> {
+    let mut page = Page::gathering();
+    fill(&mut page, shared);
+    page.gathered()
+}
+
+fn fill(page: &mut Page, shared: &Shared) {
+    process::prepare();
+    process::process(page, shared);
+    links(page, shared);
     let sources = shared.monitor.sources();
     let held = shared.engine.gates().into_iter().map(|gate| gate.view());
-    gates::gates(&mut page, &held.chain(sources.gates()).collect::<Vec<_>>());
-    gates::caches(&mut page, &sources.caches());
-    sessions::sessions(&mut page, &shared.hub);
-    monitor::monitor(&mut page, &shared.monitor);
-    monitor::pushes(&mut page, &shared.pushes);
-    notifications::notifications(&mut page, &shared.notifier);
-    shared.recorder.write(&mut page);
-    page.end()
+    gates::gates(page, &held.chain(sources.gates()).collect::<Vec<_>>());
+    gates::caches(page, &sources.caches());
+    sessions::sessions(page, &shared.hub);
+    monitor::monitor(page, &shared.monitor);
+    monitor::pushes(page, &shared.pushes);
+    notifications::notifications(page, &shared.notifier);
+    shared.recorder.write(page);
 }
 
 fn links(page: &mut Page, shared: &Shared) {

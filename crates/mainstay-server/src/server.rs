@@ -26,6 +26,8 @@ use crate::live;
 use crate::metrics;
 use crate::monitor::{self, Monitor, OpenError};
 use crate::notify::Notifier;
+#[cfg(feature = "otlp")]
+use crate::otlp::{OtlpError, Report, Reporting};
 use crate::product::{Ground, Product, ProductError};
 use crate::push::Pushes;
 use crate::session::{Handler, Hub, Session, SessionsError, Standalone, Upkeep};
@@ -78,6 +80,9 @@ pub enum StartError {
     Sessions(SessionsError),
     /// What is built on top cannot start.
     Product(ProductError),
+    /// Metrics cannot be exported.
+    #[cfg(feature = "otlp")]
+    Otlp(OtlpError),
 }
 
 impl Server {
@@ -163,6 +168,8 @@ pub(crate) struct Tasks {
     live: JoinHandle<()>,
     watching: JoinHandle<()>,
     upkeep: Upkeep,
+    #[cfg(feature = "otlp")]
+    reporting: Reporting,
 }
 
 impl Tasks {
@@ -173,7 +180,14 @@ impl Tasks {
         shared.webhooks.start(&shared.hub);
         shared.notifier.begin();
         let watching = tokio::spawn(monitor::run(shared.clone()));
-        Self { coupling, live, watching, upkeep }
+        Self {
+            coupling,
+            live,
+            watching,
+            upkeep,
+            #[cfg(feature = "otlp")]
+            reporting: Reporting::start(shared),
+        }
     }
 
     /// Ends everything in order: clients are sent away, links closed, `others` waited for, what is
@@ -185,7 +199,7 @@ impl Tasks {
         deadline: Duration,
         others: impl Future<Output = ()>,
     ) -> Ended {
-        let Self { coupling, live, watching, upkeep } = self;
+        let Self { coupling, live, watching, upkeep, .. } = self;
         shared.stopping.send_replace(true);
         // Links that are closed now are not gone.
         watching.abort();
@@ -197,6 +211,8 @@ impl Tasks {
             shared.webhooks.stop().await;
             shared.notifier.stop().await;
             upkeep.stop().await;
+            #[cfg(feature = "otlp")]
+            self.reporting.stop(shared, deadline / 4).await;
             shared.monitor.close();
             hub.close().await;
         };
@@ -223,6 +239,12 @@ pub(crate) async fn build(
     let opened = hub(config, auth.clone(), handler).await;
     let lasting = opened.map_err(StartError::Sessions)?;
     let shared = Shared::new(engine, config, auth, lasting, standalone, recorder);
+    #[cfg(feature = "otlp")]
+    let shared = {
+        let mut shared = shared;
+        shared.report = Report::of(config.otlp.as_ref()).map_err(StartError::Otlp)?;
+        shared
+    };
     Ok(Arc::new(shared))
 }
 
@@ -346,6 +368,8 @@ impl fmt::Display for StartError {
             Self::Apply(error) => error.fmt(f),
             Self::Sessions(error) => error.fmt(f),
             Self::Product(error) => error.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(error) => error.fmt(f),
         }
     }
 }
@@ -359,6 +383,8 @@ impl Error for StartError {
             Self::Apply(error) => Some(error),
             Self::Sessions(error) => Some(error),
             Self::Product(error) => Some(&**error),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(error) => Some(error),
         }
     }
 }

@@ -69,6 +69,9 @@ pub(crate) struct Shared {
     pub(crate) status_page: StatusPage,
     /// What the libraries record.
     pub(crate) recorder: Arc<Recorder>,
+    /// What is exported of them.
+    #[cfg(feature = "otlp")]
+    pub(crate) report: Option<crate::otlp::Report>,
     /// Whether the configuration that was read last is in force.
     pub(crate) last_reload_good: AtomicBool,
     applied: Mutex<SystemTime>,
@@ -147,6 +150,8 @@ impl Shared {
             settings: ArcSwap::from_pointee(config.report()),
             status_page: StatusPage::new(config.server.status_page),
             recorder,
+            #[cfg(feature = "otlp")]
+            report: None,
             last_reload_good: AtomicBool::new(true),
             applied: Mutex::new(SystemTime::now()),
         }

@@ -23,7 +23,6 @@ pub mod retry;
 pub mod retry_after;
 #[cfg(feature = "tower")]
 pub mod tower;
-#[cfg(feature = "http")]
 pub mod trace;
 
 pub use mainstay_core as core;

@@ -26,6 +26,7 @@ mod handle;
 mod history;
 mod instruments;
 mod slab;
+mod spans;
 mod totals;
 mod tracked;
 
@@ -45,14 +46,17 @@ use std::time::Duration;
 
 use mainstay_core::policy::call::Verdict;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::classify::{Attempt, Classify};
 use crate::clock;
 use crate::event::Events;
 use crate::retry::{CallError, Failed, Failure, Retry};
+use crate::trace::{TraceContext, Work, polled, span};
 use history::Histories;
 use instruments::Instruments;
 use slab::Slab;
+use spans::Spans;
 use tracked::{Tracked, Watch};
 
 /// Operations remembered per name, unless told otherwise.
@@ -273,22 +277,31 @@ impl Operations {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let span = tracing::info_span!("operation", name = %tracked.name, id = tracked.id);
+        let work = Work::join();
+        let span = span!(
+            INFO, "operation", work.as_ref(), name = %tracked.name, id = tracked.id,
+            attempts = Empty, outcome = Empty, error.type = Empty
+        );
+        let around = if work.is_some() { TraceContext::around() } else { None };
+        let trace = Work::seen(work, &span).map(Work::shared);
+        let spans = Spans::new(span.clone(), trace.clone().or(around));
         let entry = Entry { inner: &self.inner, tracked: &tracked };
-        let traced = |attempt: Attempt| {
-            op(attempt).instrument(tracing::debug_span!("attempt", number = attempt.number))
-        };
-        let call = retry.call_observed(traced, Watch::new(&self.inner, &tracked));
+        let traced = |attempt: Attempt| spans.attempt(attempt, retry.gate(), &mut op);
+        let call = retry.call_observed(traced, Watch::new(&self.inner, &tracked, &spans));
         let mut call = pin!(call.instrument(span));
         let mut cancelled_by_id = pin!(tracked.cancelled());
         let result = poll_fn(|context| {
             // A result that is there counts, also when somebody cancels in the same moment.
             if !tracked.is_cancelled_unseen()
-                && let Poll::Ready(result) = call.as_mut().poll(context)
+                && let Poll::Ready(result) = polled(trace.as_ref(), || call.as_mut().poll(context))
             {
                 return Poll::Ready(result);
             }
-            cancelled_by_id.as_mut().poll(context).map(|()| Err(cancelled(tracked.attempt())))
+            cancelled_by_id.as_mut().poll(context).map(|()| {
+                let attempt = tracked.attempt();
+                spans.done(Verdict::Cancelled, attempt);
+                Err(cancelled(attempt))
+            })
         })
         .await;
         drop(entry);

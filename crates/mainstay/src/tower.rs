@@ -9,16 +9,20 @@
 //! `error.downcast_ref::<Rejection>()`.
 //!
 //! Order, outermost first: `TimeoutLayer` (of the whole call), [`RetryLayer`] or [`HedgeLayer`],
-//! [`GateLayer`], `TimeoutLayer` (of an attempt). A [`RetryLayer`] whose [`Retry`](crate::retry::Retry)
+//! [`GateLayer`], `TimeoutLayer` (of an attempt), `TraceLayer` (feature `http`). A [`RetryLayer`] whose [`Retry`](crate::retry::Retry)
 //! has a gate needs no `GateLayer` beneath it: one or the other, or every call is judged twice.
 
 mod gate;
 mod retry;
 mod timeout;
+#[cfg(feature = "http")]
+mod trace;
 
 pub use gate::{GateLayer, GateService};
 pub use retry::{HedgeLayer, HedgeService, RepeatLayer, RepeatService, RetryLayer, RetryService};
 pub use timeout::{TimedOut, TimeoutLayer, TimeoutService};
+#[cfg(feature = "http")]
+pub use trace::{TraceLayer, TraceService};
 
 use std::error::Error;
 use std::future::{Future, poll_fn};

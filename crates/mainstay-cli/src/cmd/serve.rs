@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::args::ServeArgs;
 use crate::exit::{Failure, NOT_OK, chain};
+use crate::exported::Exported;
 use crate::files::Files;
 use crate::signals::{self, Stop};
-use crate::{ids, logging, out};
+use crate::{ids, out};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     serve(args, ids::configured).await
@@ -29,7 +30,7 @@ async fn serve(args: &ServeArgs, read_ids: Ids) -> Result<ExitCode, Failure> {
     let flags = args.settings.flags();
     let config = Config::load(&flags, &environment()).map_err(refused)?;
     let ids = read_ids(&config).map_err(refused)?;
-    logging::start(&config.log).map_err(Failure::usage)?;
+    let exported = Exported::start(&config)?;
     // Heard before anything is held, so that no signal can end the process by surprise.
     let (mut stop, mut hangup) = (Stop::listen()?, signals::hangup()?);
     let mut files = Files::default();
@@ -59,6 +60,7 @@ async fn serve(args: &ServeArgs, read_ids: Ids) -> Result<ExitCode, Failure> {
     };
     let ended = server.run(asked).await;
     reloading.abort();
+    exported.stop().await;
     match ended {
         Ended::InGoodOrder => {
             tracing::info!("stopped in good order");
@@ -153,6 +155,7 @@ async fn reload(handle: &Handle, flags: &Flags, before: Config, read_ids: Ids) -
         ("sessions", before.sessions != config.sessions),
         ("store", before.store != config.store),
         ("webhook", before.webhooks != config.webhooks),
+        ("otlp", before.otlp != config.otlp),
         ("chittyid", read_ids(&before).ok() != ids),
     ];
     for (section, _) in sections.iter().filter(|(_, changed)| *changed) {

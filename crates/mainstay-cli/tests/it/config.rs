@@ -42,7 +42,9 @@ fn the_example_is_written_once_and_makes_sense() {
         checking.env(address, "https://example.org/hook");
     }
     let checked = Program::start(checking).end();
-    assert_eq!(checked.stdout, "all.toml: ok (links: 7, policies: 1)\n");
+    let wanted =
+        if cfg!(feature = "otlp") { "ok (links: 7, policies: 1)\n" } else { "needs a mainstay" };
+    assert!(checked.stdout.contains(wanted), "{}", checked.stdout);
 }
 
 const BAD: &str = r#"[server]

@@ -17,6 +17,7 @@ mod key;
 mod killed;
 mod load;
 mod nginx;
+mod otlp;
 mod peer;
 mod program;
 mod serve;

@@ -72,6 +72,22 @@ pub enum Sample {
 }
 
 impl Outcome {
+    /// The class in one word, such as `transient`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+            Self::Permanent => "permanent",
+            Self::Transient { .. } => "transient",
+            Self::Elsewhere => "elsewhere",
+            Self::Throttled { .. } => "throttled",
+            Self::Rejected { .. } => "rejected",
+            Self::Abandoned => "abandoned",
+            Self::Mistake => "mistake",
+        }
+    }
+
     /// A transient failure without a hint.
     pub const TRANSIENT: Self = Self::Transient { hint: None };
     /// A throttled answer without a hint.

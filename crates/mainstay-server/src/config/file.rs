@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use super::ApiConfig;
 use super::check::CheckSection;
 use super::monitor::{MaintenanceSection, MonitorSection, RuleSection, SloSection};
+use super::otlp::OtlpSection;
 use super::place::Document;
 use super::problem::Problems;
 use super::push::PushSection;
@@ -44,6 +45,7 @@ pub(super) struct File {
     pub(super) receiver: Vec<ReceiverSection>,
     pub(super) notify: DispatchConfig,
     pub(super) watchdog: Option<WatchdogSection>,
+    pub(super) otlp: Option<OtlpSection>,
     /// What is built on top reads its own section: see `Config::section`.
     #[serde(rename = "chittyid")]
     _chittyid: Option<IgnoredAny>,

@@ -1,3 +1,4 @@
+use mainstay::core::config::duration;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -56,6 +57,15 @@ impl Config {
             }
         }
         add("store", "engine", text(&serde_json::to_value(self.store.engine).unwrap_or_default()));
+        let otlp = self.otlp.as_ref();
+        add("otlp", "endpoint", otlp.map_or("none", |otlp| &otlp.endpoint).into());
+        if let Some(otlp) = otlp {
+            add("otlp", "headers_env", format!("{} headers", otlp.headers.len()));
+            add("otlp", "traces", otlp.traces.to_string());
+            add("otlp", "metrics", otlp.metrics.to_string());
+            add("otlp", "interval", duration::text(otlp.interval));
+            add("otlp", "sample", otlp.sample.to_string());
+        }
         all
     }
 }

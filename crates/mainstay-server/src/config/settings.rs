@@ -11,6 +11,7 @@ use super::file::File;
 use super::links::LinkSpec;
 use super::listen::Listen;
 use super::origin::{Origin, Setting};
+use super::otlp::OtlpSpec;
 use super::place::Document;
 use super::problem::{Problem, Problems};
 use super::receivers::Told;
@@ -57,6 +58,7 @@ pub(super) struct Rest {
     pub(super) monitor: MonitorSpec,
     pub(super) pushes: Vec<PushSpec>,
     pub(super) told: Told,
+    pub(super) otlp: Option<OtlpSpec>,
 }
 
 struct Sources<'a> {
@@ -224,6 +226,7 @@ impl Settings {
             monitor,
             pushes,
             told,
+            otlp,
         } = rest;
         let Told { receivers, notify, watchdog } = told;
         let config = Config {
@@ -250,6 +253,7 @@ impl Settings {
             receivers,
             notify,
             watchdog,
+            otlp,
             settings: self.shown,
             file: path.map(PathBuf::from),
             files: Vec::new(),

@@ -41,7 +41,7 @@ fn messages_name_file_line_field_value_and_what_is_allowed() {
         ),
         (
             "[servr]",
-            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `push`, `receiver`, `notify`, `watchdog`, `chittyid`",
+            "m.toml:1: servr: unknown field `servr`, expected one of `server`, `auth`, `api`, `sessions`, `store`, `log`, `policy`, `link`, `webhook`, `monitor`, `rule`, `slo`, `maintenance`, `push`, `receiver`, `notify`, `watchdog`, `otlp`, `chittyid`",
         ),
         (
             "[policy.a]\npreset = \"b\"",

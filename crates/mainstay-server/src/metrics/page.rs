@@ -35,6 +35,9 @@ pub(crate) struct Page {
     text: String,
     /// Names of families, which occur once.
     names: BTreeSet<String>,
+    /// In place of the text, when it is to be written otherwise.
+    #[cfg(feature = "otlp")]
+    pub(super) gathered: Option<Vec<super::Gathered>>,
 }
 
 /// A family whose samples are being written.
@@ -91,7 +94,13 @@ impl Kind {
 
 impl Page {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, text: String::new(), names: BTreeSet::new() }
+        Self {
+            format,
+            text: String::new(),
+            names: BTreeSet::new(),
+            #[cfg(feature = "otlp")]
+            gathered: None,
+        }
     }
 
     /// Begins a family; the name of a counter ends in `_total`.
@@ -99,6 +108,10 @@ impl Page {
         let stem = name.strip_suffix("_total").unwrap_or(name);
         let is_new = self.names.insert(stem.to_owned());
         debug_assert!(is_new, "{name} is torn apart");
+        #[cfg(feature = "otlp")]
+        if self.gathers(name, kind, help) {
+            return Family { page: self, name };
+        }
         let (shown, help) = match self.format {
             Format::Text => (name, escaped(help, false)),
             Format::OpenMetrics => (stem, escaped(help, true)),
@@ -144,12 +157,20 @@ impl Page {
 impl Family<'_> {
     /// A number.
     pub(crate) fn sample(&mut self, labels: Labels<'_>, value: f64) {
+        #[cfg(feature = "otlp")]
+        if self.page.takes(labels, || super::Measured::Number(value)) {
+            return;
+        }
         self.write("", labels, None, value);
     }
 
     /// All numbers of a histogram.
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 may be off by one")]
     pub(crate) fn spread(&mut self, labels: Labels<'_>, spread: &Spread) {
+        #[cfg(feature = "otlp")]
+        if self.page.takes(labels, || super::Measured::Spread(spread.clone())) {
+            return;
+        }
         let mut sum = 0_u64;
         for (place, count) in spread.counts.iter().enumerate() {
             sum = sum.saturating_add(*count);

@@ -14,7 +14,7 @@ use super::page::{Kind, Page};
 const SERIES_MAX: usize = 10_000;
 
 /// What is said of the families that the libraries record.
-const KNOWN: [(&str, Kind, &str); 14] = [
+const KNOWN: [(&str, Kind, &str); 17] = [
     ("chittyid_minted_total", Kind::Counter, "Ids that were minted."),
     ("chittyid_sequence_left_lowest", Kind::Gauge, "Ids left of the sequence with the fewest."),
     ("chittyid_sequence_left_ratio_lowest", Kind::Gauge, "The lowest share of ids that is left."),
@@ -25,6 +25,13 @@ const KNOWN: [(&str, Kind, &str); 14] = [
     ("mainstay_operation_attempts", Kind::Histogram, "Attempts of operations that ended."),
     ("mainstay_operation_seconds", Kind::Histogram, "How long operations took, with retries."),
     ("mainstay_operations_total", Kind::Counter, "Operations that ended, by how."),
+    (
+        "mainstay_otlp_dropped_total",
+        Kind::Counter,
+        "Spans and points that no collector got, by why.",
+    ),
+    ("mainstay_otlp_exported_total", Kind::Counter, "Spans and points that a collector took."),
+    ("mainstay_otlp_failures_total", Kind::Counter, "Exports that came to nothing, with retries."),
     ("mainstay_retry_failures_total", Kind::Counter, "Attempts that failed, by kind of failure."),
     ("mainstay_runtime_lag_seconds", Kind::Gauge, "How late our own timer last fired."),
     (LAGGED, Kind::Counter, "Times that a listener to a stream was too slow."),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mainstay_server::config::ApiConfig;
 use mainstay_server::config::Environment;
+use mainstay_server::config::{ApiConfig, OtlpSpec};
 use mainstay_server::core::config::duration;
 use mainstay_server::session::{LimitsConfig, Messages, RetryConfig};
 use serde::Serialize;
@@ -14,7 +14,8 @@ use crate::running::config_in;
 
 type Defaults = BTreeMap<String, String>;
 
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
+    "otlp.",
     "push.",
     "connectivity.",
     "receiver.",
@@ -45,6 +46,7 @@ fn the_page_of_defaults_says_what_the_server_does() {
     let messages = serde_json::to_value(Messages::default()).unwrap();
     code.insert("sessions.messages".into(), messages.as_str().unwrap().into());
     enter_sections(&mut code);
+    enter_otlp(&mut code);
     assert_eq!(page, code);
 }
 
@@ -80,6 +82,25 @@ fn enter_sections(code: &mut Defaults) {
         ("watchdog.interval", duration::text(watchdog.interval)),
         ("auth.anonymous_clients", config.auth.anonymous_clients.to_string()),
         ("auth.jwt.leeway", duration::text(leeway)),
+    ] {
+        code.insert(path.into(), value);
+    }
+}
+
+/// Of a section that only names its collector.
+fn enter_otlp(code: &mut Defaults) {
+    let otlp = OtlpSpec::new("http://127.0.0.1:4318");
+    assert!(otlp.headers.is_empty() && otlp.roots.is_none());
+    for (path, value) in [
+        ("otlp.traces", otlp.traces.to_string()),
+        ("otlp.metrics", otlp.metrics.to_string()),
+        ("otlp.interval", duration::text(otlp.interval)),
+        ("otlp.timeout", duration::text(otlp.timeout)),
+        ("otlp.sample", otlp.sample.to_string()),
+        ("otlp.service_name", otlp.service_name),
+        ("otlp.queue_max", otlp.queue_max.to_string()),
+        ("otlp.batch_max", otlp.batch_max.to_string()),
+        ("otlp.batch_within", duration::text(otlp.batch_within)),
     ] {
         code.insert(path.into(), value);
     }

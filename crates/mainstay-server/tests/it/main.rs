@@ -16,6 +16,9 @@ mod monitoring;
 mod notices;
 #[cfg(test)]
 mod objectives;
+#[cfg(feature = "otlp")]
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use mainstay_core::policy::outcome::{Outcome, Retry as MayRetry};
 use mainstay_core::policy::preset::PolicyConfig;
 use mainstay_core::time::Instant;
 use reqwest::{Request, Response};
+use tracing::Instrument as _;
 
 use super::{is_idempotent, status_outcome, transport_outcome};
 use crate::classify::{Attempt, Classify};
@@ -18,7 +19,7 @@ use crate::clock;
 use crate::gate::{Gate, Gates, RegistryError};
 use crate::link::{HttpTransport, Link};
 use crate::retry::{CallError, Retry};
-use crate::trace::TraceContext;
+use crate::trace::{Call, Work};
 
 /// An HTTP client under a policy: [`reqwest`] with its own retries off, and ours around it.
 ///
@@ -27,7 +28,8 @@ use crate::trace::TraceContext;
 /// * A request that must not run twice (a POST without an `Idempotency-Key`) is repeated only when
 ///   it provably was never sent: no connection could be made.
 /// * A body that cannot be read twice is sent once.
-/// * Inside of a [`TraceContext::scope`] each attempt carries the trace on (`traceparent`).
+/// * Inside of a [`scope`](crate::trace::TraceContext::scope) each attempt carries the trace on
+///   (`traceparent`), and so does each where the process [begins traces](crate::trace::sample_new).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -261,7 +263,21 @@ impl<'a> Sent<'a> {
         if let Some(name) = &self.client.attempt_header {
             request.headers_mut().insert(name.clone(), HeaderValue::from(attempt.number));
         }
-        TraceContext::send(request.headers_mut());
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let place = (url.host_str(), url.port_or_known_default());
+        let resent = attempt.number.saturating_sub(1);
+        let call = Call::new(Work::join(), &method, place, request.headers_mut(), resent);
+        let span = call.span();
+        let result = self.exchange(request, attempt).instrument(span).await;
+        call.ended(result.as_ref().map(Response::status).ok());
+        result
+    }
+
+    async fn exchange(
+        &self,
+        request: Request,
+        attempt: Attempt,
+    ) -> Result<Response, reqwest::Error> {
         let Some((link, transport)) = &self.client.link else {
             let sent = self.client.inner.execute(request).await;
             return sent.map_err(reqwest::Error::without_url);

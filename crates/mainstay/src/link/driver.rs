@@ -10,19 +10,22 @@ use mainstay_core::link::{Action, Generation, Input, StateName};
 use mainstay_core::policy::outcome::Outcome;
 use mainstay_core::time::Instant;
 use tokio::time::timeout_at;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::desk::Desk;
 use super::transport::{DialError, Transport};
 use crate::clock;
+use crate::trace::{Work, span, within};
 
 /// Ends with how long it took.
-type Work = Pin<Box<dyn Future<Output = Result<Duration, DialError>> + Send>>;
+type Doing = Pin<Box<dyn Future<Output = Result<Duration, DialError>> + Send>>;
 
 /// One thing under way, and what it is.
 struct Slot {
     kind: Kind,
     generation: Generation,
-    work: Work,
+    work: Doing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,7 +130,11 @@ impl<T: Transport> Task<T> {
                 let desk = self.desk.clone();
                 let work = Box::pin(async move {
                     let deadline = turn(&desk, &*transport, generation, deadline).await?;
-                    timed(deadline, transport.dial(deadline)).await
+                    let span = |work: &Work| {
+                        let link = &*desk.name;
+                        span!(DEBUG, "dial", Some(work), link, error.type = Empty)
+                    };
+                    spanned(span, timed(deadline, transport.dial(deadline))).await
                 });
                 self.line = Some(Slot::new(Kind::Dial, generation, work));
             }
@@ -148,8 +155,14 @@ impl<T: Transport> Task<T> {
                 self.line = Some(Slot::new(Kind::Close, generation, work));
             }
             Action::Probe { generation, deadline } => {
-                let work =
-                    Box::pin(async move { timed(deadline, transport.probe(deadline)).await });
+                let desk = self.desk.clone();
+                let work = Box::pin(async move {
+                    let span = |work: &Work| {
+                        let link = &*desk.name;
+                        span!(DEBUG, "probe", Some(work), link, error.type = Empty)
+                    };
+                    spanned(span, timed(deadline, transport.probe(deadline))).await
+                });
                 self.probe = Some(Slot::new(Kind::Probe, generation, work));
             }
         }
@@ -247,7 +260,7 @@ impl<T> Drop for Task<T> {
 }
 
 impl Slot {
-    fn new(kind: Kind, generation: Generation, work: Work) -> Self {
+    fn new(kind: Kind, generation: Generation, work: Doing) -> Self {
         Self { kind, generation, work }
     }
 }
@@ -283,6 +296,21 @@ async fn turn<T: Transport>(
     let now = clock::now();
     desk.give(Input::DialDelayed { generation, until: now });
     Ok(now.after(allowed))
+}
+
+/// Does `future` for a trace that begins here: a peer that is asked can say by whom, and for which
+/// look at it.
+async fn spanned(
+    span: impl FnOnce(&Work) -> Span,
+    future: impl Future<Output = Result<Duration, DialError>>,
+) -> Result<Duration, DialError> {
+    let work = Work::join_or_begin();
+    let span = span(&work);
+    let result = within(Some(work.shared()), future).instrument(span.clone()).await;
+    if let Err(error) = &result {
+        span.record("error.type", error.outcome.as_str());
+    }
+    result
 }
 
 /// Runs `work` until `deadline` at most, and takes its time.

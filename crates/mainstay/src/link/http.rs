@@ -1,6 +1,7 @@
 mod check;
 mod grpc;
 mod places;
+mod sending;
 mod steps;
 mod template;
 
@@ -29,6 +30,7 @@ use super::transport::{DialError, Transport};
 use check::Steps;
 pub use check::{HttpCheck, HttpProbe, HttpStep};
 use places::Places;
+use sending::send;
 
 /// A source of bearer tokens, asked before each request. Its token is never shown.
 #[derive(Clone)]
@@ -312,7 +314,7 @@ impl HttpTransport {
     ) -> Result<Result<Answer, DialError>, Elapsed> {
         self.shared.tally.requests.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay::new(&self.shared.tally.in_flight);
-        let mut response = match request.send().await {
+        let mut response = match send(request).await {
             Ok(response) => response,
             Err(error) if error.is_timeout() && !error.is_connect() => return Err(Elapsed),
             Err(error) => return Ok(Err(failed(error.without_url()))),

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::Inner;
 use super::history::{AttemptRecord, Record};
+use super::spans::Spans;
 use crate::clock;
 use crate::event::{Events, Kind, RetryEvent, RetryWhat};
 use crate::retry::{Failed, Observe};
@@ -262,11 +263,12 @@ impl Status {
 pub(super) struct Watch<'a> {
     inner: &'a Inner,
     tracked: &'a Arc<Tracked>,
+    spans: &'a Spans,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) const fn new(inner: &'a Inner, tracked: &'a Arc<Tracked>) -> Self {
-        Self { inner, tracked }
+    pub(super) const fn new(inner: &'a Inner, tracked: &'a Arc<Tracked>, spans: &'a Spans) -> Self {
+        Self { inner, tracked, spans }
     }
 
     fn tell(
@@ -304,6 +306,7 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
     fn failed(&mut self, failed: &Failed<E>, outcome: Outcome) {
         let error = shortened(&failed.failure);
         tracing::debug!(attempt = failed.attempt, %error, ?outcome, "attempt failed");
+        self.spans.failed(outcome.as_str(), failed.failure.kind());
         metrics::counter!("mainstay_retry_failures_total", "kind" => failed.failure.kind())
             .increment(1);
         let mut live = self.tracked.live();
@@ -314,7 +317,7 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
         live.failures.push(AttemptRecord {
             attempt: failed.attempt,
             kind: failed.failure.kind(),
-            class: class(outcome),
+            class: outcome.as_str(),
             error: Arc::clone(&error),
             at_ms: unix_ms(SystemTime::now()),
             waited_ms: millis(failed.waited),
@@ -339,6 +342,7 @@ impl<E: fmt::Display> Observe<E> for Watch<'_> {
         self.tracked.ended.store(ended.as_nanos(), Ordering::Release);
         let seconds = ended.since(self.tracked.created).as_secs_f64();
         self.inner.instruments.ended(verdict, seconds, attempt);
+        self.spans.done(verdict, attempt);
         if verdict == Verdict::Succeeded && !self.tracked.is_eventful.load(Ordering::Acquire) {
             // The common case: nothing happened that needs the lock.
             self.tracked.succeeded.store(true, Ordering::Release);
@@ -373,21 +377,6 @@ fn tell(
     });
 }
 
-/// The class of an outcome in one word, for patterns of failure.
-const fn class(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Success => "success",
-        Outcome::Refused => "refused",
-        Outcome::Permanent => "permanent",
-        Outcome::Transient { .. } => "transient",
-        Outcome::Elsewhere => "elsewhere",
-        Outcome::Throttled { .. } => "throttled",
-        Outcome::Rejected { .. } => "rejected",
-        Outcome::Abandoned => "abandoned",
-        Outcome::Mistake => "mistake",
-    }
-}
-
 /// The error as text, cut at a character boundary.
 fn shortened(error: &impl fmt::Display) -> Arc<str> {
     let text = error.to_string();
@@ -408,7 +397,7 @@ fn unix_ms(at: SystemTime) -> u64 {
 mod tests {
     use mainstay_core::policy::call::{CallConfig, Verdict};
 
-    use super::{StatusState, Watch};
+    use super::{Spans, StatusState, Watch};
     use crate::operations::Operations;
     use crate::retry::{Observe, Retry};
 
@@ -417,7 +406,8 @@ mod tests {
         let operations = Operations::default();
         let retry = Retry::new(&CallConfig::default()).unwrap();
         let tracked = operations.register("sync", &retry, None);
-        let mut watch = Watch::new(&operations.inner, &tracked);
+        let spans = Spans::new(tracing::Span::none(), None);
+        let mut watch = Watch::new(&operations.inner, &tracked, &spans);
         Observe::<String>::done(&mut watch, Verdict::Succeeded, 1, None);
         assert_eq!(tracked.status().state, StatusState::Succeeded);
         let record = tracked.close(&operations.inner);

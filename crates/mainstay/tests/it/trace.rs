@@ -8,8 +8,13 @@ use axum::routing::get;
 use mainstay::core::policy::preset::PolicyConfig;
 use mainstay::gate::Gates;
 use mainstay::http::{Client, builder};
-use mainstay::trace::TraceContext;
+use mainstay::link::{
+    HttpCheck, HttpConfig, HttpProbe, HttpStep, HttpTransport, Link, LinkOptions,
+};
+use mainstay::tower::{BoxError, TraceLayer};
+use mainstay::trace::{TraceContext, TraceParent, Work};
 use tokio::net::TcpListener;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -88,4 +93,66 @@ fn a_trace_that_is_named_twice_or_badly_is_none() {
     assert!(of(&[("traceparent", PARENT), ("traceparent", PARENT)]).is_none());
     assert!(of(&[("traceparent", "00-0-0-0")]).is_none());
     assert!(of(&[("traceparent", PARENT), ("tracestate", "a=1")]).is_some());
+}
+
+/// What the head says of the trace.
+fn parent(headers: &HeaderMap) -> TraceParent {
+    TraceContext::from_headers(headers).expect("it names a trace").parent()
+}
+
+#[tokio::test]
+async fn a_probe_names_a_trace_that_begins_with_it_and_that_all_its_steps_share() {
+    let (url, seen) = server().await;
+    let mut own = HttpStep::get("/");
+    own.headers.push(("traceparent".parse().unwrap(), PARENT.into()));
+    let steps = vec![HttpStep::get("/"), HttpStep::get("/"), own];
+    let mut config = HttpConfig::new(url);
+    config.system_proxy = false;
+    config.probe = HttpProbe::Check(HttpCheck { steps, ..HttpCheck::default() });
+    let transport = HttpTransport::new(config).unwrap();
+    let link = Link::open(LinkOptions::new("api"), transport).unwrap();
+    // The server fails the first request.
+    link.connect().await.unwrap_err();
+    link.connect().await.unwrap();
+    link.shutdown().await;
+    let seen = seen.lock().unwrap();
+    let [failed, first, second, own] = &seen[..4] else { panic!("four were asked") };
+    assert_eq!(parent(first), parent(second), "one look at the peer");
+    assert_ne!(parent(failed).trace_id(), parent(first).trace_id(), "another look");
+    assert!(!parent(first).is_sampled(), "nobody records it");
+    assert_eq!(own["traceparent"], PARENT, "what a step says itself stays");
+}
+
+#[tokio::test]
+async fn the_layer_names_the_current_trace_or_a_new_one_and_leaves_what_is_named() {
+    let echo = service_fn(async |request: http::Request<()>| {
+        let mut answer = http::Response::new(());
+        *answer.headers_mut() = request.headers().clone();
+        Ok::<_, BoxError>(answer)
+    });
+    let ask = async |request: http::Request<()>| {
+        TraceLayer.layer(echo).oneshot(request).await.unwrap().headers().clone()
+    };
+    let (one, other) = (ask(http::Request::default()).await, ask(http::Request::default()).await);
+    assert_ne!(parent(&one).trace_id(), parent(&other).trace_id());
+    let trace =
+        TraceContext::from_headers(&headers(&[("traceparent", PARENT), ("tracestate", "a=1")]));
+    let sent = trace.clone().unwrap().scope(ask(http::Request::default())).await;
+    assert_eq!(parent(&sent).trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_ne!(parent(&sent).parent_id(), "00f067aa0ba902b7", "a part of its own");
+    assert_eq!(sent["tracestate"], "a=1");
+    let named = http::Request::get("/").header("traceparent", PARENT).body(()).unwrap();
+    assert_eq!(TraceContext::begin(true).scope(ask(named)).await["traceparent"], PARENT);
+}
+
+#[tokio::test]
+async fn work_of_a_trace_is_called_by_whoever_has_the_trace() {
+    assert!(Work::join().is_none(), "nobody exports, so no trace begins");
+    assert_eq!(Work::join_or_begin().parent_id(), None);
+    let trace = TraceContext::begin(true);
+    let work = trace.clone().scope(async { Work::join() }).await.unwrap();
+    let own = trace.parent();
+    assert_eq!((work.trace_id(), work.parent_id()), (own.trace_id(), Some(own.parent_id())));
+    assert_eq!(work.span_id(), work.context().parent().parent_id());
+    assert!(work.is_sampled() && work.span_id() != own.parent_id());
 }

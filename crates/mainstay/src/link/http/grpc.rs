@@ -7,6 +7,7 @@ use mainstay_core::policy::outcome::Outcome;
 use reqwest::{RequestBuilder, StatusCode};
 
 use super::super::transport::DialError;
+use super::sending::send;
 use super::{Elapsed, HttpTransport, UnderWay, failed, unexpected};
 
 /// The longest answer that is read: it has a field of one byte.
@@ -25,7 +26,7 @@ impl HttpTransport {
         };
         self.shared.tally.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let under_way = UnderWay::new(&self.shared.tally.in_flight);
-        let response = match request.send().await {
+        let response = match send(request).await {
             Ok(response) => response,
             Err(error) if error.is_timeout() && !error.is_connect() => return Err(Elapsed),
             Err(error) => return Ok(Err(failed(error.without_url()))),

@@ -29,7 +29,6 @@ mod report;
 mod resource;
 mod span;
 mod traces;
-mod wire;
 
 use std::error::Error;
 use std::fmt;

@@ -1,9 +1,17 @@
-use super::resource;
-use super::wire::Message;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, number_data_point,
+};
+use prost::Message as _;
+
+use super::resource::{resource, scope, text};
 use crate::metrics::{Gathered, Kind, Measured, Spread};
 
 /// Sums are told as they are since the start, not since the last time.
-const CUMULATIVE: u64 = 2;
+const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
 /// Since when sums count, and when they were read; in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug)]
@@ -14,63 +22,65 @@ pub(super) struct Times {
 
 /// A request to export these metrics, and how many points it has.
 pub(super) fn request(service_name: &str, families: &[Gathered], times: Times) -> (Vec<u8>, usize) {
-    let mut count = 0;
-    let body = resource::around(service_name, |scope| {
-        for family in families.iter().filter(|family| !family.points.is_empty()) {
-            count += family.points.len();
-            scope.message(2, |metric| write(metric, family, times));
-        }
-    });
-    (body, count)
+    let families = families.iter().filter(|family| !family.points.is_empty());
+    let count = families.clone().map(|family| family.points.len()).sum();
+    let metrics = families.map(|family| metric(family, times)).collect();
+    let scope = ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() };
+    let resource = resource(service_name);
+    let resource =
+        ResourceMetrics { resource, scope_metrics: vec![scope], ..ResourceMetrics::default() };
+    let request = ExportMetricsServiceRequest { resource_metrics: vec![resource] };
+    (request.encode_to_vec(), count)
 }
 
-fn write(metric: &mut Message, family: &Gathered, times: Times) {
-    metric.text(1, &family.name);
-    metric.text(2, &family.help);
-    metric.text(3, unit(&family.name));
-    let points = |data: &mut Message| {
-        for (labels, measured) in &family.points {
-            data.message(1, |point| match measured {
-                Measured::Number(value) => number(point, labels, *value, times),
-                Measured::Spread(spread) => histogram(point, labels, spread, times),
-            });
+fn metric(family: &Gathered, times: Times) -> Metric {
+    let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
+    for (labels, measured) in &family.points {
+        let attributes = labels.iter().map(|(name, value)| text(name, value)).collect();
+        match measured {
+            Measured::Number(value) => numbers.push(number(attributes, *value, times)),
+            Measured::Spread(spread) => histograms.push(histogram(attributes, spread, times)),
+        }
+    }
+    let aggregation_temporality = CUMULATIVE;
+    let data = match family.kind {
+        Kind::Gauge => Data::Gauge(Gauge { data_points: numbers }),
+        Kind::Counter => {
+            Data::Sum(Sum { data_points: numbers, aggregation_temporality, is_monotonic: true })
+        }
+        Kind::Histogram => {
+            Data::Histogram(Histogram { data_points: histograms, aggregation_temporality })
         }
     };
-    match family.kind {
-        Kind::Gauge => metric.message(5, points),
-        Kind::Counter => metric.message(7, |sum| {
-            points(sum);
-            sum.number(2, CUMULATIVE);
-            sum.number(3, 1);
-        }),
-        Kind::Histogram => metric.message(9, |histogram| {
-            points(histogram);
-            histogram.number(2, CUMULATIVE);
-        }),
+    Metric {
+        name: family.name.clone(),
+        description: family.help.clone(),
+        unit: unit(&family.name).to_owned(),
+        data: Some(data),
+        ..Metric::default()
     }
 }
 
-fn number(point: &mut Message, labels: &[(String, String)], value: f64, times: Times) {
-    point.eight_bytes(2, times.start);
-    point.eight_bytes(3, times.now);
-    point.double_always(4, value);
-    attributes(point, 7, labels);
+fn number(attributes: Vec<KeyValue>, value: f64, times: Times) -> NumberDataPoint {
+    NumberDataPoint {
+        attributes,
+        start_time_unix_nano: times.start,
+        time_unix_nano: times.now,
+        value: Some(number_data_point::Value::AsDouble(value)),
+        ..NumberDataPoint::default()
+    }
 }
 
-fn histogram(point: &mut Message, labels: &[(String, String)], spread: &Spread, times: Times) {
-    point.eight_bytes(2, times.start);
-    point.eight_bytes(3, times.now);
-    let count = spread.counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-    point.eight_bytes(4, count);
-    point.double_always(5, spread.sum);
-    point.packed(6, spread.counts.iter().copied());
-    point.packed(7, spread.bounds.iter().map(|bound| bound.to_bits()));
-    attributes(point, 9, labels);
-}
-
-fn attributes(point: &mut Message, field: u64, labels: &[(String, String)]) {
-    for (name, value) in labels {
-        resource::text(point, field, name, value);
+fn histogram(attributes: Vec<KeyValue>, spread: &Spread, times: Times) -> HistogramDataPoint {
+    HistogramDataPoint {
+        attributes,
+        start_time_unix_nano: times.start,
+        time_unix_nano: times.now,
+        count: spread.counts.iter().fold(0, |sum, count| sum.saturating_add(*count)),
+        sum: Some(spread.sum),
+        bucket_counts: spread.counts.clone(),
+        explicit_bounds: spread.bounds.to_vec(),
+        ..HistogramDataPoint::default()
     }
 }
 

@@ -10,10 +10,11 @@ use mainstay::core::policy::outcome::Outcome;
 use mainstay::retry::Retry;
 use mainstay::retry_after::retry_after;
 use metrics::Counter;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
 use reqwest::{Client, StatusCode};
 
 use super::OtlpError;
-use super::wire::{Found, find};
 use crate::config::OtlpSpec;
 
 /// The most bytes of an answer that are read: it says what was not taken.
@@ -186,14 +187,13 @@ fn of_status(answer: &Answer) -> Outcome {
     }
 }
 
-/// How many of those that were sent a collector says that it left out.
+/// How many of those that were sent a collector says that it left out. It says so of spans as it does
+/// of metrics.
 fn not_taken(answer: &[u8]) -> u64 {
-    let Some(Found::Bytes(partial)) = find(answer, 1) else { return 0 };
-    match find(partial, 1) {
-        // A negative number is none.
-        Some(Found::Number(count)) => i64::try_from(count).map_or(0, i64::unsigned_abs),
-        Some(Found::Nothing | Found::Bytes(_)) | None => 0,
-    }
+    let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
+    let partial = answer.partial_success.unwrap_or_default();
+    // A negative number is none.
+    u64::try_from(partial.rejected_spans).unwrap_or_default()
 }
 
 /// The cause of all.
@@ -214,7 +214,9 @@ impl fmt::Debug for Poster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::wire::Message;
+    use opentelemetry_proto::tonic::collector::metrics::v1::{
+        ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+    };
 
     #[test]
     fn only_what_the_protocol_names_is_sent_again() {
@@ -229,15 +231,13 @@ mod tests {
 
     #[test]
     fn what_a_collector_left_out_is_read() {
-        let mut answer = Message::default();
-        answer.message(1, |partial| {
-            partial.number(1, 7);
-            partial.text(2, "too old");
-        });
-        assert_eq!(not_taken(&answer.end()), 7);
-        let mut negative = Message::default();
-        negative.message(1, |partial| partial.number(1, u64::MAX));
-        assert_eq!(not_taken(&negative.end()), 0);
+        let told = |rejected_data_points| {
+            let error_message = "too old".to_owned();
+            let partial = ExportMetricsPartialSuccess { rejected_data_points, error_message };
+            let answer = ExportMetricsServiceResponse { partial_success: Some(partial) };
+            not_taken(&answer.encode_to_vec())
+        };
+        assert_eq!((told(7), told(0), told(-1)), (7, 0, 0));
         assert_eq!([not_taken(b""), not_taken(b"<html>")], [0, 0]);
     }
 }

@@ -1,45 +1,33 @@
 use std::sync::OnceLock;
 
 use mainstay::clock;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use super::wire::Message;
+/// Which program spans and metrics are of.
+pub(super) fn resource(service_name: &str) -> Option<Resource> {
+    let attributes = vec![
+        text("service.name", service_name),
+        text("service.version", env!("CARGO_PKG_VERSION")),
+        text("service.instance.id", instance()),
+    ];
+    Some(Resource { attributes, ..Resource::default() })
+}
 
-/// What stands around spans and metrics: which program they are of, and what made them.
-pub(super) fn around(service_name: &str, contents: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut request = Message::default();
-    request.message(1, |of_resource| {
-        of_resource.message(1, |resource| {
-            text(resource, 1, "service.name", service_name);
-            text(resource, 1, "service.version", env!("CARGO_PKG_VERSION"));
-            text(resource, 1, "service.instance.id", instance());
-        });
-        of_resource.message(2, |of_scope| {
-            of_scope.message(1, |scope| {
-                scope.text(1, env!("CARGO_PKG_NAME"));
-                scope.text(2, env!("CARGO_PKG_VERSION"));
-            });
-            contents(of_scope);
-        });
-    });
-    request.end()
+/// What made them.
+pub(super) fn scope() -> Option<InstrumentationScope> {
+    let (name, version) = (env!("CARGO_PKG_NAME").to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    Some(InstrumentationScope { name, version, ..InstrumentationScope::default() })
 }
 
 /// An attribute that is text.
-pub(super) fn text(message: &mut Message, field: u64, key: &str, value: &str) {
-    attribute(message, field, key, |any| any.delimited(1, value.as_bytes()));
+pub(super) fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key.to_owned(), any_value::Value::StringValue(value.to_owned()))
 }
 
 /// An attribute.
-pub(super) fn attribute(
-    message: &mut Message,
-    field: u64,
-    key: &str,
-    value: impl FnOnce(&mut Message),
-) {
-    message.message(field, |pair| {
-        pair.text(1, key);
-        pair.message(2, value);
-    });
+pub(super) fn attribute(key: String, value: any_value::Value) -> KeyValue {
+    KeyValue { key, value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 /// Another one each time the program starts: a random UUID.

@@ -1,7 +1,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::resource;
-use super::wire::Message;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, SpanFlags, Status};
+use prost::Message as _;
+
+use super::resource::{attribute, resource, scope};
 
 /// The most attributes of a span.
 pub(super) const ATTRIBUTES_MAX: usize = 32;
@@ -40,59 +46,49 @@ pub(super) struct Finished {
     pub(super) left_out: u32,
 }
 
-/// The kinds of the protocol.
-const INTERNAL: u64 = 1;
-const SERVER: u64 = 2;
-const CLIENT: u64 = 3;
-/// The status of what failed.
-const ERROR: u64 = 2;
 /// Flags of a span: the trace is sampled; whether the parent is remote is known; it is.
 const SAMPLED: u32 = 1;
-const KNOWN: u32 = 0x100;
-const REMOTE: u32 = 0x200;
+const KNOWN: u32 = SpanFlags::ContextHasIsRemoteMask as u32;
+const REMOTE: u32 = SpanFlags::ContextIsRemoteMask as u32;
 
 /// A request to export these spans.
 pub(super) fn request(service_name: &str, spans: &[Finished]) -> Vec<u8> {
-    resource::around(service_name, |scope| {
-        for span in spans {
-            scope.message(2, |message| span.write(message));
-        }
-    })
+    let spans = spans.iter().map(Finished::span).collect();
+    let scope = ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() };
+    let resource = resource(service_name);
+    let resource = ResourceSpans { resource, scope_spans: vec![scope], ..ResourceSpans::default() };
+    ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec()
 }
 
 impl Finished {
-    fn write(&self, message: &mut Message) {
-        message.delimited(1, &self.ids.trace.to_be_bytes());
-        message.delimited(2, &self.ids.span.to_be_bytes());
-        if let Some(parent) = self.ids.parent {
-            message.delimited(4, &parent.to_be_bytes());
-        }
-        message.text(5, &self.name());
+    fn span(&self) -> Span {
+        let parent = self.ids.parent.map(|parent| parent.to_be_bytes().to_vec());
         let kind = match self.kind {
-            "request" => SERVER,
-            "http" | "dial" | "probe" => CLIENT,
-            _ => INTERNAL,
+            "request" => SpanKind::Server,
+            "http" | "dial" | "probe" => SpanKind::Client,
+            _ => SpanKind::Internal,
         };
-        message.number(6, kind);
-        message.eight_bytes(7, nanos(self.began));
-        message.eight_bytes(8, nanos(self.ended));
-        for (key, value) in &self.attributes {
-            let own;
-            // What no convention knows is ours.
-            let key = if key.contains('.') {
-                key
-            } else {
-                own = format!("mainstay.{key}");
-                own.as_str()
-            };
-            resource::attribute(message, 9, key, |any| value.write(any));
-        }
-        message.number(10, self.left_out.into());
-        if self.text("error.type").is_some() {
-            message.message(15, |status| status.number(3, ERROR));
-        }
+        // What no convention knows is ours.
+        let named = |key: &str| {
+            if key.contains('.') { key.to_owned() } else { format!("mainstay.{key}") }
+        };
+        let attributes = self.attributes.iter();
+        let failed = self.text("error.type").is_some();
         let remote = if self.ids.is_remote { REMOTE } else { 0 };
-        message.four_bytes(16, SAMPLED | KNOWN | remote);
+        Span {
+            trace_id: self.ids.trace.to_be_bytes().to_vec(),
+            span_id: self.ids.span.to_be_bytes().to_vec(),
+            parent_span_id: parent.unwrap_or_default(),
+            flags: SAMPLED | KNOWN | remote,
+            name: self.name(),
+            kind: kind.into(),
+            start_time_unix_nano: nanos(self.began),
+            end_time_unix_nano: nanos(self.ended),
+            attributes: attributes.map(|(key, value)| attribute(named(key), value.any())).collect(),
+            dropped_attributes_count: self.left_out,
+            status: failed.then(|| Status { code: StatusCode::Error.into(), ..Status::default() }),
+            ..Span::default()
+        }
     }
 
     /// As the conventions for HTTP have it: never with what a caller chose.
@@ -120,12 +116,12 @@ impl Finished {
 }
 
 impl Value {
-    fn write(&self, any: &mut Message) {
+    fn any(&self) -> any_value::Value {
         match self {
-            Self::Text(text) => any.delimited(1, text.as_bytes()),
-            Self::Truth(truth) => any.number_always(2, u64::from(*truth)),
-            Self::Whole(number) => any.number_always(3, number.cast_unsigned()),
-            Self::Number(number) => any.double_always(4, *number),
+            Self::Text(text) => any_value::Value::StringValue(text.clone()),
+            Self::Truth(truth) => any_value::Value::BoolValue(*truth),
+            Self::Whole(number) => any_value::Value::IntValue(*number),
+            Self::Number(number) => any_value::Value::DoubleValue(*number),
         }
     }
 }

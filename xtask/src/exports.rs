@@ -1,6 +1,7 @@
 //! What is made for Prometheus and Grafana: rules, their tests, the dashboard's questions, all asked of
 //! a real Prometheus that asks a real server.
 
+mod collector;
 mod page;
 mod program;
 
@@ -21,7 +22,7 @@ pub(crate) const HELP: &str = "\
 Checks the rules in deploy/prometheus and the page /metrics with promtool, and starts a real Prometheus
 that asks a real server: every question of the rules and of the Grafana dashboard must be answered, and an
 alert must fire when a link goes down; a real Alertmanager must learn of the server's own alert, and of its
-end. The test run does the same.
+end; a real collector of OpenTelemetry must get spans and figures. The test run does the same.
 
 usage: cargo xtask exports
 
@@ -57,7 +58,9 @@ fn live(root: &Path, folder: &Path) -> Result<(), Failure> {
     let (server_at, prometheus_at, secure_at, manager_at) = (free()?, free()?, free()?, free()?);
     let _secure = secure(folder, secure_at)?;
     let _manager = manager(folder, manager_at)?;
-    let file = configuration(peer_at, secure_at, manager_at, server_at);
+    let collector_at = (free()?, free()?);
+    let _collector = collector::start(root, folder, collector_at)?;
+    let file = configuration((peer_at, secure_at), (manager_at, collector_at.0), server_at);
     write(&folder.join("mainstay.toml"), &file)?;
     let mut serve = Command::new(&binary);
     serve.args(["serve", "--config"]).arg(folder.join("mainstay.toml"));
@@ -76,6 +79,8 @@ fn live(root: &Path, folder: &Path) -> Result<(), Failure> {
         has(&page, "\nmainstay_link_up{link=\"falls\"} 1\n")
             .and_then(|()| has(&page, "\nmainstay_sessions{status=\"connected\"} 5\n"))
     })?;
+    until("a request that somebody traces", || collector::call(server_at))?;
+    until("its span and our figures at the collector", || collector::heard(folder))?;
     page::lint(&page::get(server_at, "/metrics").map_err(Failure::Check)?)?;
 
     let config = prometheus_files(root, folder, server_at)?;
@@ -178,13 +183,13 @@ fn secure(folder: &Path, at: SocketAddr) -> Result<Program, Failure> {
 }
 
 fn configuration(
-    peer: SocketAddr,
-    secure: SocketAddr,
-    manager: SocketAddr,
+    (peer, secure): (SocketAddr, SocketAddr),
+    (manager, collector): (SocketAddr, SocketAddr),
     server: SocketAddr,
 ) -> String {
     format!(
         "[server]\nlisten = \"{server}\"\ndata_dir = \"store\"\n\
+         [otlp]\nendpoint = \"http://{collector}\"\ninterval = \"1s\"\nbatch_within = \"1s\"\n\
          [chittyid.authority]\n[chittyid.gateway]\n\
          [monitor.connectivity]\ntargets = [\"{server}\"]\n\
          [[push]]\nname = \"backup\"\nevery = \"1h\"\ntoken_env = \"REPORTS\"\n\

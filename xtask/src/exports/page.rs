@@ -15,11 +15,16 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// The body of a good answer.
 pub(super) fn get(server: SocketAddr, path: &str) -> Result<String, String> {
+    ask(server, path, "")
+}
+
+/// The same to a request with more headers, each with its end.
+pub(super) fn ask(server: SocketAddr, path: &str, headers: &str) -> Result<String, String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&server, ANSWER)?;
         stream.set_read_timeout(Some(ANSWER))?;
         // Of 1.0, so that the answer comes without chunks.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\n{headers}\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

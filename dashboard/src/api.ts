@@ -31,6 +31,8 @@ export class Problem extends Error {
     readonly status: number,
     readonly code: string,
     detail: string,
+    /** All that the server said. */
+    readonly said: unknown = null,
   ) {
     super(detail);
   }
@@ -50,15 +52,17 @@ export async function open(path: string, more: Record<string, string>, abort: Ab
 async function problem(answer: Response): Promise<Problem> {
   let detail = `${answer.status} ${answer.statusText}`;
   let code = "";
+  let said: unknown = null;
   try {
     const body = (await answer.json()) as { detail?: string; code?: string };
+    said = body;
     detail = body.detail ?? detail;
     code = body.code ?? "";
   } catch {
     // It is no problem of ours: the status must do.
   }
   if (answer.status === 401) login.value = key() ? detail : "This server asks who you are.";
-  return new Problem(answer.status, code, detail);
+  return new Problem(answer.status, code, detail, said);
 }
 
 export async function ask<T>(path: string, method = "GET", body?: unknown): Promise<T> {

@@ -100,7 +100,7 @@ function Help({ close }: { close: () => void }) {
 
 function Shell() {
   const [help, setHelp] = useState(false);
-  const { value: ids } = useAsked(idHealth, null, []);
+  const { value: ids } = useAsked(idHealth, 60_000, []);
   useKeys(() => setHelp(true));
   const [name = ""] = place.value.parts;
   const page = PAGES.find(([path]) => path === name);

@@ -37,7 +37,7 @@ const beat = (session) => server.ask("POST", "/api/v1/heartbeats", { beats: [{ s
 
 test("ids that are minted are counted on the page of ChittyID", async () => {
   const page = await visit("chittyid");
-  await page.getByText("No id yet.").waitFor();
+  await page.getByText("No id was given since the server's start.").waitFor();
   for (let n = 0; n < 3; n += 1) assert.equal((await server.ask("POST", "/v1/mint", { entity: "PEO" })).status, 200);
   const row = page.locator("[data-row]").filter({ hasText: "BER" });
   await row.getByRole("cell", { name: "3", exact: true }).waitFor();
@@ -47,6 +47,21 @@ test("ids that are minted are counted on the page of ChittyID", async () => {
   await page.locator(".chip", { hasText: /^● healthy$/ }).waitFor();
   await page.getByRole("link", { name: "ChittyID" }).waitFor();
   assert.deepEqual([page.foreign, page.faults], [[], []]);
+  await close(page);
+});
+
+test("an authority that is not well is shown as that, and what cannot be asked is not called nothing", async () => {
+  const { body } = await server.ask("GET", "/v1/health");
+  const page = await visit("");
+  await page.route("**/v1/health", (route) => route.fulfill({ status: 503, json: { ...body, status: "unhealthy" } }));
+  await page.route("**/v1/sequences", (route) => route.fulfill({ status: 500, json: { detail: "the store is gone" } }));
+  await page.evaluate(() => { location.hash = "#/chittyid"; });
+  await page.locator(".chip", { hasText: /^■ unhealthy$/ }).waitFor();
+  await page.getByText("the store is gone").waitFor();
+  assert.equal(await page.getByText("No id was given").count(), 0);
+  await page.route("**/v1/health", (route) => route.abort());
+  await page.locator("main").getByText("The server cannot be reached.").waitFor();
+  assert.equal(await page.getByText("This server mints no ids.").count(), 0);
   await close(page);
 });
 

@@ -179,10 +179,12 @@ impl Authority {
         &self.config
     }
 
-    /// How many ids are left in the sequences it gave from since it started.
+    /// How many ids are left in the sequences of this month or year that it gave from since it
+    /// started.
     #[must_use]
     pub fn left(&self) -> Vec<Left> {
-        self.capacity.all()
+        let now = when((self.clock)());
+        self.capacity.all(Plan::period(&self.config, now.year, now.month))
     }
 
     /// Whether it can mint: whether the store took what it was given last. Where it did not, it is

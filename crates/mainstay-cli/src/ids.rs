@@ -48,7 +48,20 @@ fn checked(config: &Config, chittyid: ChittyIdConfig) -> Result<ChittyIdConfig, 
         kept(config)?;
     }
     plain(config, &chittyid)?;
+    if chittyid.gateway.is_some() {
+        unnamed(config)?;
+    }
     Ok(chittyid)
+}
+
+/// Refuses a link under whose name the gateway's own is watched: both would be counted as one.
+fn unnamed(config: &Config) -> Result<(), Problems> {
+    let Some(index) = config.links.iter().position(|link| link.name == Gateway::NAME) else {
+        return Ok(());
+    };
+    let allowed = "another name where there is [chittyid.gateway], whose own link has this one";
+    let error = ConfigError::new("name", Gateway::NAME, allowed);
+    Err(config.refused(&format!("link.{index}"), &error))
 }
 
 /// Refuses a store that forgets which ids were given: they would be given again.

@@ -279,7 +279,7 @@ function Host({ system }: { system: System }) {
 export function Overview() {
   const summary = useSummary();
   const { value, error } = useAsked(() => askMaybe<{ objectives: Objective[] }>("/api/v1/monitor/objectives"), 5000, []);
-  const objectives = value?.objectives ?? [];
+  const objectives = (!error && value?.objectives) || [];
   if (!summary) return <Empty>Loading…</Empty>;
   return (
     <>

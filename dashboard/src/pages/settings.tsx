@@ -1,5 +1,5 @@
 // What the configuration says, and what is known about ids.
-import { ask, askMaybe } from "../api";
+import { ask, askMaybe, Problem } from "../api";
 import { count, stamp } from "../format";
 import { filter, param } from "../route";
 import { Chip, Empty, Facts, List, Panel, Raw, Search, useAsked } from "../ui";
@@ -37,8 +37,11 @@ export interface IdHealth {
 export const idHealth = async () => {
   try {
     return await askMaybe<IdHealth>("/v1/health");
-  } catch {
-    return null;
+  } catch (error) {
+    // One that is not well says so with 503, and all the same what it is.
+    const said = error instanceof Problem ? (error.said as IdHealth | null) : null;
+    if (said?.entityTypes) return said;
+    throw error;
   }
 };
 
@@ -47,8 +50,9 @@ interface Sequence {
 }
 
 export function ChittyId() {
-  const { value } = useAsked(idHealth, 5000, []);
-  const { value: used } = useAsked(() => askMaybe<{ sequences: Sequence[] }>("/v1/sequences"), 2000, []);
+  const { value, error } = useAsked(idHealth, 5000, []);
+  const { value: used, error: unknown } = useAsked(() => askMaybe<{ sequences: Sequence[] }>("/v1/sequences"), 2000, []);
+  if (error) return <Panel title="ChittyID"><p class="problem">{error}</p></Panel>;
   if (value === undefined) return <Panel title="ChittyID"><Empty>Loading…</Empty></Panel>;
   if (value === null) return <Panel title="ChittyID"><Empty>This server mints no ids.</Empty></Panel>;
   const well = value.status === "healthy";
@@ -62,14 +66,14 @@ export function ChittyId() {
         ["Version", value.version],
       ]} />
       <h3>Sequences in use</h3>
-      {used?.sequences.length ? (
+      {unknown ? <p class="problem">{unknown}</p> : used?.sequences.length ? (
         <List label="Sequences" rows={used.sequences} id={(one) => one.sequence} columns={[
           { name: "Sequence", width: "minmax(8rem, 1fr)", cell: (one) => <code>{one.sequence}</code> },
           { name: "Given", width: "6rem", number: true, cell: (one) => count(one.limit - one.left) },
           { name: "Left", width: "6rem", number: true, cell: (one) => count(one.left) },
           { name: "State", width: "8rem", cell: ({ sequence }) => (value.runningOut.some((one) => one.sequence === sequence) ? <Chip look={{ tone: "warn", sign: "▲", text: "runs low" }} /> : "enough") },
         ]} />
-      ) : <Empty>No id yet.</Empty>}
+      ) : <Empty>{used === undefined ? "Loading…" : "No id was given since the server's start."}</Empty>}
       <Raw path="/v1/health" value={value} />
     </Panel>
   );

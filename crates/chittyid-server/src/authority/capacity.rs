@@ -1,14 +1,22 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Sequences that are remembered; those of months that are over go first.
+/// Sequences that are remembered at a time.
 const KNOWN_MAX: usize = 1_024;
 /// Below this share of its ids left, a sequence is warned about.
 const WARN_BELOW: u64 = 10;
 
-/// How many ids are left where some were given.
+/// How many ids are left where some were given. What belongs to a month or year that is over is
+/// forgotten: nothing is given from it any more, so nothing can run out.
 #[derive(Debug, Default)]
-pub(crate) struct Capacity(Mutex<BTreeMap<String, Left>>);
+pub(crate) struct Capacity(Mutex<BTreeMap<String, Known>>);
+
+/// A sequence, and the [`Plan::period`](super::plan::Plan::period) it is of.
+#[derive(Debug)]
+struct Known {
+    period: u32,
+    left: Left,
+}
 
 /// How many ids of a sequence are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,31 +45,48 @@ impl Left {
 }
 
 impl Capacity {
-    pub(super) fn note(&self, sequence: &str, limit: u64, left: u64) {
+    pub(super) fn note(&self, (sequence, period): (&str, u32), limit: u64, left: u64) {
         let now = Left { sequence: sequence.to_owned(), limit, left };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(sequence.to_owned(), now.clone());
+        let before = known.insert(sequence.to_owned(), Known { period, left: now.clone() });
+        let before = before.map(|before| before.left);
+        known.retain(|_, one| one.period >= period);
         if known.len() > KNOWN_MAX {
-            // Time stands in the name: the first of a letter is its oldest.
             known.pop_first();
         }
-        let is_new_end = left == 0 && before.as_ref().is_none_or(|before| before.left > 0);
-        let lowest = known.values().map(|one| one.left).min().unwrap_or(left);
-        let shares = known.values().map(Left::share);
-        let lowest_share = shares.fold(1.0, f64::min);
+        show(&known, limit);
         drop(known);
-        metrics::gauge!("chittyid_sequence_left_ratio_lowest").set(lowest_share);
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of at most 359 964")]
-        metrics::gauge!("chittyid_sequence_left_lowest").set(lowest as f64);
-        if now.is_low() && before.is_none_or(|before| !before.is_low()) {
+        if now.is_low() && before.as_ref().is_none_or(|before| !before.is_low()) {
             tracing::warn!(sequence, left, limit, "ids are running out");
         }
-        if is_new_end {
+        if left == 0 && before.is_none_or(|before| before.left > 0) {
             tracing::error!(sequence, limit, "all ids of a sequence are given");
         }
     }
 
-    pub(super) fn all(&self) -> Vec<Left> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// All that are known, of this period.
+    pub(super) fn all(&self, period: u32) -> Vec<Left> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = None;
+        known.retain(|_, one| {
+            let stays = one.period >= period;
+            if !stays {
+                over = Some(one.left.limit);
+            }
+            stays
+        });
+        // The next month has as many as the last.
+        over.into_iter().for_each(|limit| show(&known, limit));
+        known.values().map(|one| one.left.clone()).collect()
     }
+}
+
+/// Shows the lowest; while nothing is given, all that there are.
+#[expect(clippy::cast_precision_loss, reason = "a gauge of at most 359 964")]
+fn show(known: &BTreeMap<String, Known>, limit: u64) {
+    let all = || known.values().map(|one| &one.left);
+    let share = all().map(Left::share).fold(1.0, f64::min);
+    metrics::gauge!("chittyid_sequence_left_ratio_lowest").set(share);
+    let lowest = all().map(|one| one.left).min().unwrap_or(limit);
+    metrics::gauge!("chittyid_sequence_left_lowest").set(lowest as f64);
 }

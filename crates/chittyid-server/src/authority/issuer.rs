@@ -243,6 +243,7 @@ impl Work {
         let (mut changes, mut minted, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
         let mut taken: HashMap<String, u64> = HashMap::new();
         let config = self.config.clone();
+        let period = Plan::period(&config, order.at.year, order.at.month);
         for wanted in &order.wanted {
             let plan = Plan::of(&config, wanted.entity, order.at.year, order.at.month);
             let sequence = plan.sequence();
@@ -254,7 +255,7 @@ impl Work {
             if number > limit {
                 // None of this order is given: what it began to take is left.
                 let left = limit + 1 - self.next(&sequence)?.min(limit + 1);
-                self.capacity.note(&sequence, limit, left);
+                self.capacity.note((&sequence, period), limit, left);
                 return Err(MintError::Exhausted { sequence, limit, left });
             }
             let id = plan.id(number).map_err(MintError::Build)?;
@@ -277,7 +278,7 @@ impl Work {
         let ticket = self.writer.submit_blocking(changes)?;
         for (sequence, limit) in &sequences {
             let next = taken.get(sequence).copied().unwrap_or(limit + 1);
-            self.capacity.note(sequence, *limit, limit + 1 - next);
+            self.capacity.note((sequence, period), *limit, limit + 1 - next);
             self.next.insert(sequence.clone(), next);
         }
         let sequences = sequences.into_iter().map(|(sequence, _)| sequence).collect();

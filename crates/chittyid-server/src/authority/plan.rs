@@ -44,6 +44,14 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The number of the month or year that its ids are of; later ones have higher numbers.
+    pub(crate) const fn period(config: &AuthorityConfig, year: u16, month: u8) -> u32 {
+        match config.profile {
+            IssuedProfile::ClientV1 => year as u32,
+            IssuedProfile::Canonical03 => year as u32 * 12 + month as u32,
+        }
+    }
+
     /// How many ids there are: 9 999 in a month for canonical-03, 36 times as many in a year for
     /// client-v1.
     pub(crate) fn capacity(&self) -> u64 {

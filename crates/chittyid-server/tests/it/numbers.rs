@@ -121,6 +121,35 @@ async fn a_new_month_begins_canonical_numbers_anew_and_a_new_year_those_of_clien
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_month_that_is_over_is_nobodys_trouble() {
+    for (profile, sequence, next, end) in [
+        (IssuedProfile::Canonical03, "03-1-USA-P-2611-0", 9_999, NOVEMBER_END),
+        (IssuedProfile::ClientV1, "CT-A-CHI-P-26-A", 359_964, YEAR_END),
+    ] {
+        let kept = Kept::in_memory();
+        use_up(&kept, sequence, next);
+        let clock = Hand::at(end);
+        let config = AuthorityConfig { profile, ..config() };
+        let served = Served::on(config, kept, clock.clone()).await;
+        served.mint("PEO").await;
+        assert_eq!(served.authority.left()[0].left, 0);
+        assert_eq!(served.get("/v1/health").await.body["runningOut"][0]["sequence"], sequence);
+        // Nobody asks for an id in the new month.
+        clock.set(end + 1);
+        assert_eq!(served.authority.left(), []);
+        assert_eq!(served.get("/v1/health").await.body["runningOut"], json!([]));
+        served.mint("PEO").await;
+        let left = served.authority.left();
+        assert_eq!((left.len(), left[0].limit - left[0].left), (1, 1), "{left:?}");
+        // A clock that goes back knows of both.
+        clock.set(end);
+        let refused = served.post("/v1/mint", ANN, &json!({ "entity": "PEO" })).await;
+        refused.refuses(409, "SEQUENCE_EXHAUSTED", sequence);
+        assert_eq!(served.authority.left().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_ids_cannot_show_gives_none() {
     let clock = Hand::at(0);
     let served = Served::on(config(), Kept::in_memory(), clock.clone()).await;

@@ -255,3 +255,20 @@ fn the_monitor_judges_what_a_gateway_stands_on() {
     let up = format!("mainstay_link_up{{link=\"{name}\"}} ");
     assert!(page.contains(&up), "{page}");
 }
+
+#[test]
+fn no_link_has_the_name_under_which_the_gateway_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |ids: &str| {
+        let link = "[[link]]\nname = \"chittyid-gateway\"\nurl = \"http://127.0.0.1:1/\"\n";
+        std::fs::write(folder.path().join("m.toml"), format!("{ids}{link}")).unwrap();
+        let mut checking = command(&["config", "check", "m.toml"]);
+        checking.current_dir(folder.path());
+        Program::start(checking).end()
+    };
+    let refused = check(FILE);
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert_ne!(refused.code, 0, "{said}");
+    assert!(said.contains("m.toml:5: link.0.name: is \"chittyid-gateway\""), "{said}");
+    assert_eq!(check("[chittyid.authority]\n").code, 0, "nothing else has it");
+}

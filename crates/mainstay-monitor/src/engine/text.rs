@@ -76,8 +76,10 @@ fn overload(value: Option<f64>) -> &'static str {
 
 pub(super) fn burning(spec: &SloSpec, burn: &Burn) -> String {
     let (failed, all) = burn.last(60);
-    let goal = number(spec.objective, "share");
-    format!("the error budget of {goal} is used up too fast: {failed} of {all} failed in 1 h")
+    // All its digits: 99.99 % is not 100 %.
+    let goal = format!("{:.7}", spec.objective * 100.0);
+    let goal = goal.trim_end_matches('0').trim_end_matches('.');
+    format!("the error budget of {goal} % is used up too fast: {failed} of {all} failed in 1 h")
 }
 
 fn number(value: f64, unit: &str) -> String {

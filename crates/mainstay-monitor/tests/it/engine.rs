@@ -291,6 +291,29 @@ fn a_budget_that_burns_is_an_alert_and_outlives_a_restart() {
 }
 
 #[test]
+fn an_objective_is_told_with_all_its_digits() {
+    for (objective, text) in [
+        (0.9, "budget of 90 % is"),
+        (0.999, "budget of 99.9 % is"),
+        (0.9999, "budget of 99.99 % is"),
+        (0.99995, "budget of 99.995 % is"),
+    ] {
+        let slo = SloSpec {
+            name: "all".into(),
+            signal: Signal::LinkChecks,
+            of: None,
+            objective,
+            runbook: None,
+        };
+        let mut world = World::new(RuleSet { rules: Vec::new(), slos: vec![slo] });
+        let checks = Value::Share { part: 0, whole: 100 };
+        world.ticks(3, &[Reading::of(Signal::LinkChecks, "pay", checks)]);
+        let summary = world.standing("SLO_BURN").summary;
+        assert!(summary.contains(text), "{summary}");
+    }
+}
+
+#[test]
 fn packs_judge_as_their_systems_did() {
     let mut world = World::of(pack("chittyid").unwrap());
     let readings = [

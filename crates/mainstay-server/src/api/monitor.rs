@@ -53,7 +53,8 @@ pub(super) async fn groups(State(shared): State<Arc<Shared>>) -> Json<Value> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    /// `sessions`, `links`, `operations`, `process`, `link:NAME`, `gate:NAME` or `cache:NAME`.
+    /// `sessions`, `links`, `operations`, `process`, `link:NAME`, `gate:NAME`, `cache:NAME` or
+    /// `slo:NAME`.
     group: String,
     /// How far back, in milliseconds. Up to two years. Default an hour.
     span_ms: Option<u64>,

@@ -8,6 +8,8 @@ use mainstay_store::{Area, Change, Store, StoreError};
 
 /// Keys are the group's name, a zero byte, the tier and the slot.
 const CELLS: Area = Area::new("monitor_cells");
+/// Cells that are read at a time: a group that is young has few, and next to them are those of others.
+const AT_ONCE: usize = 128;
 
 /// What is being gathered of each group.
 #[derive(Debug, Default)]
@@ -121,18 +123,45 @@ pub(crate) fn series(
     let wanted = span_ms.div_ceil(width).clamp(1, tier.cells());
     let newest = tier.number(unix_ms);
     let oldest = newest.saturating_sub(wanted - 1);
-    let before = prefix(group, tier);
-    let most = usize::try_from(tier.cells()).unwrap_or(usize::MAX);
-    let mut cells: Vec<(u64, Cell)> = store
-        .values(CELLS, Some(&before), most)?
-        .into_iter()
-        .take_while(|(key, _)| key.starts_with(&before))
-        .filter_map(|(_, bytes)| Cell::decode(&bytes).ok())
-        .filter(|(number, _)| (oldest..=newest).contains(number))
-        .collect();
+    let [first, last] = [oldest, newest].map(|number| tier.place(number).slot);
+    let end = tier.place(tier.cells() - 1).slot;
+    // Places are used in turn: what is wanted may begin at the end of them and go on at the beginning.
+    let runs = if first <= last { vec![[first, last]] } else { vec![[first, end], [0, last]] };
+    let mut cells = Vec::new();
+    for run in runs {
+        let rows = places(store, group, tier, run)?;
+        let known = rows.iter().filter_map(|bytes| Cell::decode(bytes).ok());
+        cells.extend(known.filter(|(number, _)| (oldest..=newest).contains(number)));
+    }
     cells.sort_by_key(|(number, _)| *number);
     let cells = cells.into_iter().map(|(number, cell)| (number * width, cell)).collect();
     Ok(Span { step_ms: width, cells })
+}
+
+/// What is kept in the places from `first` to `last`, and nothing of other groups.
+fn places(
+    store: &dyn Store,
+    group: &str,
+    tier: Tier,
+    [first, last]: [u16; 2],
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let at = |slot| key(group, Place { tier, slot });
+    let mut behind = first.checked_sub(1).map_or_else(|| prefix(group, tier), at);
+    let (end, mut found) = (at(last), Vec::new());
+    loop {
+        let rows = store.values(CELLS, Some(&behind), AT_ONCE)?;
+        let is_all = rows.len() < AT_ONCE;
+        for (key, bytes) in rows {
+            if key > end {
+                return Ok(found);
+            }
+            found.push(bytes);
+            behind = key;
+        }
+        if is_all {
+            return Ok(found);
+        }
+    }
 }
 
 fn prefix(group: &str, tier: Tier) -> Vec<u8> {
@@ -237,6 +266,25 @@ mod tests {
         drop(histories.push(START + 3_000, &[("a".to_owned(), cell(5))], &store));
         keep(&store, &histories.push(START + 4_000, &[], &store));
         assert_eq!((oks(), histories.groups().len()), (20, 0));
+    }
+
+    #[test]
+    fn whatever_span_is_asked_for_just_its_cells_are_read_wherever_they_are_kept() {
+        let (store, mut histories) = (MemoryStore::new(), Histories::default());
+        for nr in 0..700 {
+            let cells = ["a", "b", "c"].map(|group| (group.to_owned(), cell(nr)));
+            keep(&store, &histories.push(START + nr * 10_000, &cells, &store));
+            if nr % 37 > 1 && nr < 690 {
+                continue;
+            }
+            let now = START + nr * 10_000;
+            for many in [1, 2, 127, 128, 129, 359, 360] {
+                let found = series(&store, "b", now, Duration::from_secs(many * 10)).unwrap();
+                let oks: Vec<_> = found.cells.iter().map(|(_, cell)| cell.ok).collect();
+                let wanted: Vec<_> = ((nr + 1).saturating_sub(many)..=nr).collect();
+                assert_eq!(oks, wanted, "{many} up to {nr}");
+            }
+        }
     }
 
     #[test]

@@ -100,6 +100,11 @@ export function useAsked<T>(load: () => Promise<T>, every: number | null, deps: 
     let there = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const round = async () => {
+      // Nobody looks: the page asks again when somebody does.
+      if (every !== null && document.hidden) {
+        timer = setTimeout(round, every);
+        return;
+      }
       try {
         const loaded = await load();
         if (there) setValue(() => loaded);

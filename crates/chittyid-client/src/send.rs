@@ -60,7 +60,7 @@ impl Answer {
 /// Sends requests, as often as the policy allows.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    transport: HttpTransport,
+    pub(crate) transport: HttpTransport,
     /// Under all policies.
     retry: Retry,
     /// One attempt, which nobody counts.

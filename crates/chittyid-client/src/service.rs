@@ -1,6 +1,7 @@
 //! How the client itself is: the functions of the seeds that look at it and set it.
 
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use chittyid::EntityType;
 use mainstay::gate::Gate;
@@ -99,6 +100,13 @@ impl Client {
     /// seeds. Timeouts and limits stay.
     pub fn set_resilience_enabled(&self, enabled: bool) {
         self.inner.wire.is_resilient.store(enabled, Ordering::Relaxed);
+    }
+
+    /// When the certificate of the service ends to be valid; none before the first answer, and without
+    /// TLS.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<SystemTime> {
+        self.inner.wire.transport.certificate_expiry()
     }
 
     /// The watched connection, once anything has started it: for a monitor.

@@ -110,6 +110,8 @@ fn watch(gateway: &Gateway, sources: &Sources) {
     sources.gate(Gateway::NAME, client.gate().clone());
     let (connected, asked) = (client.clone(), client.clone());
     sources.link(Gateway::NAME, move || connected.started().cloned());
+    let secured = client.clone();
+    sources.certificate(Gateway::NAME, move || secured.certificate_expiry());
     sources.cache(Gateway::NAME, move || {
         let stats = asked.cache_stats();
         CacheFigures {

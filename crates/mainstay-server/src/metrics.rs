@@ -14,11 +14,14 @@ mod process;
 mod recorder;
 mod sessions;
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use mainstay::link::websocket::SocketStats;
 use mainstay::link::{Link, LinkStats, StateName};
+use mainstay::monitor::days_until;
 
 use crate::engine::Held;
-use crate::monitor::days_until;
 use crate::state::Shared;
 
 #[cfg(feature = "otlp")]
@@ -191,7 +194,7 @@ fn links(page: &mut Page, shared: &Shared) {
     let sockets: Vec<(&str, SocketStats)> =
         links.iter().filter_map(|(link, held)| Some((&**link.name(), held.socket()?))).collect();
     SOCKETS.iter().for_each(|series| series.write(page, &sockets));
-    expiries(page, links);
+    expiries(page, links, &shared.monitor.sources().certificates());
     let help = "1 for the state that the link is in.";
     let mut family = page.family("mainstay_link_state", Kind::Gauge, help);
     for (link, stats) in &stats {
@@ -203,15 +206,15 @@ fn links(page: &mut Page, shared: &Shared) {
 }
 
 /// Links to peers that showed a certificate. Below 0 when it is past.
-fn expiries(page: &mut Page, links: &[(Link, Held)]) {
+fn expiries(page: &mut Page, links: &[(Link, Held)], others: &[(Arc<str>, SystemTime)]) {
     let name = "mainstay_link_certificate_expiry_seconds";
     let help = "How long the certificate that the peer showed is still valid.";
     let mut family = page.family(name, Kind::Gauge, help);
-    for (link, held) in links {
-        if let Some(expiry) = held.certificate_expiry() {
-            let left = (days_until(expiry) * 86_400.0).round();
-            family.sample(&[("link", &**link.name())], left);
-        }
+    let ours =
+        links.iter().filter_map(|(link, held)| Some((&**link.name(), held.certificate_expiry()?)));
+    let theirs = others.iter().map(|(name, expiry)| (&**name, *expiry));
+    for (link, expiry) in ours.chain(theirs) {
+        family.sample(&[("link", link)], (days_until(expiry) * 86_400.0).round());
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) use ledger::{AlertEvent, is_place, page};
 pub(crate) use maintenance::WEEKDAYS;
 pub use maintenance::{MaintenanceSpec, Recurring, Times};
 pub(crate) use objectives::{Objective, Spent};
-pub(crate) use task::{days_until, run, tell};
+pub(crate) use task::{run, tell};
 
 use connectivity::Connectivity;
 use history::Histories;

@@ -26,7 +26,7 @@ mod program;
 mod sources;
 pub mod system;
 
-pub use collect::{Collected, Collector, GROUP_LINKS, GROUP_OPERATIONS};
+pub use collect::{Collected, Collector, GROUP_LINKS, GROUP_OPERATIONS, days_until};
 pub use program::{Monitor, MonitorConfig, Watched};
 pub use sources::{CacheFigures, Sources};
 

@@ -11,6 +11,7 @@ use mainstay::link::websocket::SocketStats;
 use mainstay::link::{
     EndpointView, FailReason, Link, LinkStats, PoolStats, ReadyState, StateName, SuspendReason,
 };
+use mainstay::monitor::days_until;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -20,7 +21,6 @@ use super::error::ApiError;
 use super::gates::BreakerJson;
 use super::time::{micros, millis, text, wall};
 use crate::engine::Held;
-use crate::monitor::days_until;
 use crate::state::Shared;
 
 /// A link as the API shows it.

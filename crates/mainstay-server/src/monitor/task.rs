@@ -1,12 +1,12 @@
 //! The cycle, again and again.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 use mainstay::clock;
 use mainstay::event::{AnswerEvent, HealthEvent, HealthWhat, Kind};
 use mainstay::monitor::Collector;
+use mainstay::monitor::days_until;
 use mainstay::monitor::engine::engine::{Happening, Reading, Value};
 use mainstay::monitor::engine::overload::Sample;
 use mainstay::monitor::engine::rules::Signal;
@@ -19,15 +19,6 @@ use super::{Inner, Monitor, gather, maintenance, objectives};
 use crate::notify::Notifier;
 use crate::session::unix_ms;
 use crate::state::Shared;
-
-/// How many days there are until then; below 0 when it is past.
-pub(crate) fn days_until(then: SystemTime) -> f64 {
-    const DAY: f64 = 86_400.0;
-    match then.duration_since(SystemTime::now()) {
-        Ok(left) => left.as_secs_f64() / DAY,
-        Err(past) => -(past.duration().as_secs_f64() / DAY),
-    }
-}
 
 /// Watches until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mainstay_core::link::{LinkStats, LinkView, SuspendReason};
 use mainstay_core::policy::breaker::State as Breaker;
@@ -206,6 +206,9 @@ impl Collector {
         for (name, link) in sources.links() {
             self.link(now, &name, (&link.view(), &link.stats()), false, into);
         }
+        for (name, expiry) in sources.certificates() {
+            Self::certificate(&name, Some(days_until(expiry)), into);
+        }
         for view in sources.gates() {
             self.gate(now, &view, into);
         }
@@ -276,6 +279,16 @@ impl LinkBefore {
         self.given_up = since(self.given_up, has_failed);
         self.down = since(self.down, is_down || has_failed);
         [self.trying, self.given_up, self.down].map(|since| span(now, since))
+    }
+}
+
+/// How many days are left until then, with fractions; below 0 when it is past.
+#[must_use]
+pub fn days_until(then: SystemTime) -> f64 {
+    const DAY: f64 = 86_400.0;
+    match then.duration_since(SystemTime::now()) {
+        Ok(left) => left.as_secs_f64() / DAY,
+        Err(past) => -(past.duration().as_secs_f64() / DAY),
     }
 }
 

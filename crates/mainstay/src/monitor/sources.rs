@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use mainstay_monitor::engine::Reading;
 
@@ -50,6 +51,7 @@ pub struct Sources(Arc<Mutex<All>>);
 #[derive(Default)]
 struct All {
     links: Vec<Named<Option<Link>>>,
+    expiries: Vec<Named<Option<SystemTime>>>,
     gates: Vec<(Arc<str>, Gate)>,
     caches: Vec<Named<CacheFigures>>,
     readings: Vec<Ask<Vec<Reading>>>,
@@ -62,6 +64,16 @@ impl Sources {
     /// Watches a link, once there is one. `link` must answer at once.
     pub fn link(&self, name: &str, link: impl Fn() -> Option<Link> + Send + Sync + 'static) {
         self.all().links.push((name.into(), Box::new(link)));
+    }
+
+    /// Watches until when the certificate is valid that a link's peer shows, once that is known.
+    /// `expiry` must answer at once.
+    pub fn certificate(
+        &self,
+        name: &str,
+        expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static,
+    ) {
+        self.all().expiries.push((name.into(), Box::new(expiry)));
     }
 
     /// Watches a gate.
@@ -84,6 +96,13 @@ impl Sources {
     pub fn links(&self) -> Vec<(Arc<str>, Link)> {
         let all = self.all();
         all.links.iter().filter_map(|(name, link)| Some((name.clone(), link()?))).collect()
+    }
+
+    /// Until when the certificates are valid that are known now.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<(Arc<str>, SystemTime)> {
+        let all = self.all();
+        all.expiries.iter().filter_map(|(name, expiry)| Some((name.clone(), expiry()?))).collect()
     }
 
     /// The gates as they are now, under the names given here.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mainstay::core::policy::breaker::{BreakerConfig, Window};
 use mainstay::core::policy::call::CallConfig;
@@ -104,6 +104,23 @@ async fn a_cache_that_answers_little_is_an_alert_even_after_it_was_cleared() {
     let alerts = monitor.alerts();
     assert_eq!((&*alerts[0].rule, alerts[0].labels["cache"].as_str()), ("FEW_HITS", "verdicts"));
     assert_eq!(alerts[0].value, Some(0.25));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_inside_of_another_part_is_told_before_it_ends() {
+    let watched = Watched::default();
+    let end = SystemTime::now() + Duration::from_secs(5 * 86_400);
+    watched.others.certificate("ids", move || Some(end));
+    watched.others.certificate("never asked", || None);
+    let monitor = Monitor::start(watched, MonitorConfig::default()).unwrap();
+    monitor.cycle();
+    let alerts = monitor.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(
+        (&*alerts[0].rule, alerts[0].labels["link"].as_str()),
+        ("CERTIFICATE_EXPIRY", "ids")
+    );
+    assert_eq!(alerts[0].severity, Some(Severity::High));
 }
 
 #[tokio::test]

@@ -183,9 +183,9 @@ impl Step {
 
     /// Whether what stands at that place is captured, or repeats a header that was sent.
     fn is_secret(&self, place: &str, found: Option<&Value>, sent: &[String]) -> bool {
-        let text = found.map(Value::to_string).unwrap_or_default();
-        let repeats = |value: &String| value.len() >= 4 && text.contains(value.as_str());
-        self.spec.capture.values().any(|other| other == place) || sent.iter().any(repeats)
+        let repeated =
+            |value: &String| value.len() >= 4 && found.is_some_and(|found| repeats(found, value));
+        self.spec.capture.values().any(|other| other == place) || sent.iter().any(repeated)
     }
 
     fn capture(&self, answer: &Answer, captured: &mut Captured) -> Result<(), Unexpected> {
@@ -217,6 +217,16 @@ fn json(answer: &Answer) -> Result<Value, Unexpected> {
     serde_json::from_slice(&answer.body).map_err(|_| {
         Unexpected::passing(format!("the body ({} bytes) is no JSON", answer.body.len()))
     })
+}
+
+/// Whether a text stands anywhere in a value, as it is and not as JSON writes it.
+fn repeats(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(found) => found.contains(text),
+        Value::Array(all) => all.iter().any(|one| repeats(one, text)),
+        Value::Object(all) => all.iter().any(|(key, one)| key.contains(text) || repeats(one, text)),
+        Value::Number(_) | Value::Bool(_) | Value::Null => value.to_string().contains(text),
+    }
 }
 
 /// Whether both are the same to people: `1` and `1.0` are.

@@ -231,6 +231,16 @@ async fn a_sequence_takes_the_path_that_users_take_and_tells_which_step_failed()
     repeated.steps[1].json.insert("/order/token".into(), "other".into());
     let error = ask(&url, repeated).await.unwrap_err();
     assert!(error.contains("is something that is not shown"), "{error}");
+    // Also where JSON writes it in other letters.
+    let quoted = one(|step| {
+        (step.method, step.path) = (Method::POST, "/login".into());
+        step.headers.push((HeaderName::from_static("x-key"), "a/b \"7\"".into()));
+        step.json.insert("/id".into(), "other".into());
+    });
+    assert_eq!(
+        ask(&url, quoted).await,
+        Err("POST /login: \"/id\" is something that is not shown, expected \"other\"".into())
+    );
     let mut lost = check.clone();
     lost.steps[0].capture.insert("id".into(), "/up".into());
     assert_eq!(

@@ -284,8 +284,8 @@ impl Operations {
         );
         let entry = Entry { inner: &self.inner, tracked: &tracked };
         let result = if span.is_disabled() {
-            // Nobody looks, and attempts are made as they are: what stands around a traced one costs a
-            // quarter of the call.
+            // Nobody looks, and attempts are made as they are: others would pay for what stands around a
+            // traced one.
             let spans = Spans::new(span, None);
             let call = retry.call_observed(op, Watch::new(&self.inner, &tracked, &spans));
             unless_cancelled(&tracked, &spans, None, call).await

@@ -95,8 +95,7 @@ async fn asked(args: &CheckArgs) -> Result<Found, Failure> {
         }
         None => {
             let summary = server.get(&["monitor", "summary"], &[]).await?;
-            // A server of an older version has no budgets, and is as well as its alerts are.
-            let budgets = server.get(&["monitor", "objectives"], &[]).await.unwrap_or_default();
+            let budgets = server.get(&["monitor", "objectives"], &[]).await?;
             Ok(all(&summary, loud, &budgets))
         }
     }
